@@ -1,0 +1,157 @@
+"""``sessionlint init``: write a commented ``[tool.sessionlint]``; tell an existing ruff section about our codes.
+
+Adds text and never replaces any: comments and formatting of the file survive.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tomli
+
+from sessionlint.cli import CLEAN
+from sessionlint.cli.app import UsageProblem
+from sessionlint.config.locate import locate as locate_keys
+
+if TYPE_CHECKING:
+    from sessionlint.cli.project import Target
+    from sessionlint.findings import Beliefs
+
+_EXTERNAL = 'external = ["SES"]'
+
+
+def command() -> int:
+    """Write a commented [tool.sessionlint] from what was found here."""
+    from sessionlint.cli.project import locate
+
+    target = locate(None, isolated=True)
+    path = Path(target.root) / "pyproject.toml"
+    own = Path(target.root) / "sessionlint.toml"
+    if own.exists():
+        raise UsageProblem(f"{own} exists already; nothing was changed")
+    text = _read(path)
+    parsed = _parse(path, text)
+    if "sessionlint" in _table(parsed, "tool"):
+        raise UsageProblem(f"{path} has a [tool.sessionlint] section already; nothing was changed")
+    newline = "\r\n" if "\r\n" in text else "\n"
+    with_ruff = tell_ruff(text.replace("\r\n", "\n"))
+    new = with_ruff.rstrip("\n") + ("\n\n" if with_ruff.strip() else "") + section(_beliefs(target))
+    _check_only_added(path, parsed, new)
+    temporary = path.with_name(path.name + ".sessionlint-tmp")
+    temporary.write_bytes(new.replace("\n", newline).encode("utf-8"))
+    os.replace(temporary, path)
+    sys.stderr.write(f"wrote [tool.sessionlint] to {path}\n")
+    if with_ruff != text.replace("\r\n", "\n"):
+        sys.stderr.write('told ruff to keep `# noqa: SES...` comments (lint.external = ["SES"])\n')
+    return CLEAN
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"cannot read {path}: {error}") from error
+
+
+def _parse(path: Path, text: str) -> dict[str, object]:
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise UsageProblem(f"{path} is no valid TOML ({error}); nothing was changed") from error
+
+
+def _table(parsed: dict[str, object], name: str) -> dict[str, object]:
+    value = parsed.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _check_only_added(path: Path, old: dict[str, object], new_text: str) -> None:
+    """What stood in the file before must still be there with the same meaning."""
+    new = _parse(path, new_text)
+    if not _contains(new, old):
+        raise UsageProblem(f"{path} cannot be extended without changing it; add [tool.sessionlint] by hand")
+
+
+def _contains(new: object, old: object) -> bool:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(key in new and _contains(new[key], value) for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return len(new) >= len(old) and all(value in new for value in old)
+    return new == old
+
+
+def _beliefs(target: Target) -> Beliefs:
+    """What the analysis found; an unfinished or empty project simply gives less to write."""
+    from sessionlint.cli.show import with_analysis
+    from sessionlint.findings import Beliefs
+
+    try:
+        return with_analysis(target, lambda analysis: analysis.beliefs)
+    except UsageProblem:
+        return Beliefs()
+
+
+def section(beliefs: Beliefs) -> str:
+    """The section to append: every option commented out, with what was found beside it."""
+    import json
+
+    from sessionlint.config.settings import Kind, options
+
+    found = {
+        "session-factories": beliefs.factories,
+        "session-providers": beliefs.providers,
+        "unit-of-work-classes": beliefs.units_of_work,
+    }
+    out = ["[tool.sessionlint]\n"]
+    for option in options():
+        if option.kind in (Kind.CODES_BY_GLOB, Kind.VERSIONS):
+            shown = "{}"
+        else:
+            default = option.default
+            shown = json.dumps(list(default) if isinstance(default, tuple) else default)
+        out.append(f"# {option.doc}\n")
+        if found.get(option.name):
+            out.append(f"# Found by itself: {', '.join(found[option.name])}\n")
+        out.append(f"# {option.name} = {shown}\n")
+    return "".join(out)
+
+
+def tell_ruff(text: str) -> str:
+    """``text`` with ``external = ["SES"]`` in its ruff section; unchanged when there is none or it says so already."""
+    ruff = _table(_table(_parse(Path("pyproject.toml"), text), "tool"), "ruff")
+    if not ruff:
+        return text
+    lint = _table(ruff, "lint")
+    external = lint.get("external")
+    if isinstance(external, list):
+        return text if "SES" in external else _extend_external(text)
+    header = re.search(r"(?m)^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*ruff[ \t]*\.[ \t]*lint[ \t]*\][^\n]*\n?", text)
+    if header:
+        return _after(text, header, _EXTERNAL)
+    if not lint:
+        return f"{text.rstrip()}\n\n[tool.ruff.lint]\n{_EXTERNAL}\n"
+    header = re.search(r"(?m)^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*ruff[ \t]*\][^\n]*\n?", text)
+    return _after(text, header, f"lint.{_EXTERNAL}") if header else text
+
+
+def _after(text: str, header: re.Match[str], line: str) -> str:
+    lead = "" if header[0].endswith("\n") else "\n"
+    return text[: header.end()] + lead + line + "\n" + text[header.end() :]
+
+
+def _extend_external(text: str) -> str:
+    spot = locate_keys(text).values.get(("tool", "ruff", "lint", "external"))
+    if spot is None:
+        return text
+    lines = text.splitlines(keepends=True)
+    line = lines[spot.line - 1]
+    rest = line[spot.column :]
+    comma = "" if rest.lstrip().startswith("]") else ", " if rest.strip() else ","
+    lines[spot.line - 1] = line[: spot.column] + f'"SES"{comma}' + rest
+    return "".join(lines)

@@ -1,0 +1,739 @@
+"""What a call does to the sessions of the path it is on.
+
+Three kinds: methods of sessions (by the catalogue), project functions (by their summaries, instantiated with the
+arguments), and the outside: known harmless, known to run its arguments elsewhere, or unresolved. An unresolved call
+that can reach a session may do anything to it; that is counted and said, not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sessionlint.effects import observations as obs
+from sessionlint.effects.catalog import Effect
+from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write
+from sessionlint.effects.summary import Exposure, Summary
+from sessionlint.facts import shape as s
+from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+from sessionlint.project.infer import argument_for, place_origin
+
+if TYPE_CHECKING:
+    from sessionlint.effects.interpreter import Frame
+
+_MAX_TARGETS = 3
+_ENTITY_SETTERS = frozenset({"builtins.setattr"})
+
+
+class Calls:
+    """Applies calls for one frame."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._infer = frame.infer
+        self._catalog = frame.engine.catalog
+
+    # ---- entry -----------------------------------------------------------------------------------------------------
+
+    def apply(self, call: s.Call, state: State, awaited: bool) -> list[State]:
+        """The paths after a call."""
+        frame = self._frame
+        target = frame.value(call.func, state)
+        options = list(v.options_of(target))[:_MAX_TARGETS]
+        if len(options) == 1:
+            return self._apply(options[0], call, state, awaited)
+        out: list[State] = []
+        for option in options:
+            out.extend(self._apply(option, call, state.copy(), awaited))
+        return out
+
+    def _apply(self, target: v.Value, call: s.Call, state: State, awaited: bool) -> list[State]:
+        if isinstance(call.func, s.Attribute) and call.func.attr in {"__anext__", "__next__"}:
+            self._frame.scopes.next_called(call, state)
+            return [state]
+        if isinstance(target, v.Method):
+            return self._method(target, call, state)
+        if isinstance(target, v.FunctionRef):
+            return self._function(target, call, state, awaited)
+        if isinstance(target, v.Factory):
+            self._frame.scopes.created(call, state, "factory", self._frame.infer.new_session(target, call.loc))
+            return [state]
+        if isinstance(target, v.ClassRef):
+            return self._class(target, call, state)
+        if isinstance(target, v.Partial):
+            return self._partial(target, call, state, awaited)
+        if isinstance(target, v.External):
+            return self._outside(target.dotted, call, state, awaited)
+        if isinstance(target, v.ExternalObject):
+            return self._outside(target.dotted, call, state, awaited)
+        if isinstance(target, v.Instance):
+            function = self._infer.attribute(target, "__call__")
+            if isinstance(function, v.FunctionRef):
+                return self._function(function, call, state, awaited)
+        if isinstance(call.func, s.Attribute) and self._queued(call, state):
+            return [state]
+        self._unresolved(call, state)
+        return [state]
+
+    def arguments(self, call: s.Call, state: State) -> list[tuple[str, v.Value]]:
+        """(keyword name or empty, value) of every argument."""
+        frame = self._frame
+        found = [("", frame.value(a, state)) for a in call.args]
+        found.extend((k.name or "**", frame.value(k.value, state)) for k in call.keywords)
+        return found
+
+    # ---- methods of sessions ---------------------------------------------------------------------------------------
+
+    def _method(self, target: v.Method, call: s.Call, state: State) -> list[State]:
+        receiver = target.receiver
+        if isinstance(receiver, v.Session):
+            effect = self._catalog.session.get(target.name)
+            if effect is not None and receiver.origin is not None:
+                self._session(receiver, receiver.origin, effect, target.name, call, state)
+            elif receiver.origin is not None and effect is None:
+                self._take_part(receiver.origin, call, state)
+        elif isinstance(receiver, v.Begin) and receiver.session.origin is not None:
+            effect = self._catalog.transaction.get(target.name)
+            if effect is not None and receiver.kind != "begin_nested":
+                self._session(receiver.session, receiver.session.origin, effect, target.name, call, state)
+        elif isinstance(receiver, v.Rows) and receiver.origin is not None:
+            effect = self._catalog.query.get(target.name)
+            if effect is not None:
+                self.write(state, receiver.origin, effect.kind, receiver.model, call.loc, flushes=True)
+        elif isinstance(receiver, v.Factory) and target.name in {"begin", "__call__"}:
+            how = "begin" if target.name == "begin" else "factory"
+            self._frame.scopes.created(call, state, how, self._infer.new_session(receiver, call.loc))
+        elif isinstance(receiver, (v.Engine, v.Statement, v.Sequence, v.Mapping, v.Connection, v.Factory)):
+            if isinstance(receiver, v.Sequence) and target.name in {"append", "add", "extend", "insert"}:
+                self._grow(call, state)
+        else:
+            self._unresolved(call, state)
+        return [state]
+
+    def _take_part(self, origin: v.Origin, call: s.Call, state: State) -> None:
+        """A session method the catalogue does not know: nothing certain can be said afterwards."""
+        transaction = self._frame.transaction(state, origin)
+        if call.func and sym.last_name(call.func) in {"expire", "expire_all", "refresh", "object_session"}:
+            return
+        self._frame.update(state, origin, replace(transaction, used=True))
+
+    def _session(
+        self, session: v.Session, origin: v.Origin, effect: Effect, name: str, call: s.Call, state: State
+    ) -> None:
+        frame = self._frame
+        transaction = frame.transaction(state, origin)
+        kind = effect.effect
+        if kind in {"write", "read", "execute", "flush", "commit"}:
+            self._frame.scopes.after_failure(state, origin, call.loc)
+            transaction = frame.transaction(state, origin)
+        if kind == "write":
+            self._write_call(session, origin, effect, call, state)
+        elif kind == "execute":
+            self._execute(session, origin, call, state)
+        elif kind == "read":
+            frame.event(call.loc, "read", f"{name}()")
+            frame.update(state, origin, transaction.read())
+        elif kind == "flush":
+            frame.may_fail(state, database=True)
+            frame.event(call.loc, "flush", "flush()")
+            frame.update(state, origin, transaction.flush())
+        elif kind == "commit":
+            self._commit(origin, transaction, call, state)
+        elif kind == "rollback":
+            text = _receiver_text(call)
+            frame.rollbacks.append(obs.RolledBack(call.loc, origin, text, frame.handler_depth > 0, False))
+            frame.event(call.loc, "rollback", "rollback()")
+            state.broken.pop(frame.key(origin), None)
+            self._end_all(state, origin, commit=False)
+        elif kind == "close":
+            frame.event(call.loc, "close", "close()")
+            frame.update(state, origin, transaction.close())
+            frame.scopes.closed_by_hand(origin)
+        elif kind == "begin":
+            frame.update(state, origin, replace(transaction, used=True))
+        elif kind == "savepoint":
+            frame.update(state, origin, transaction.read())
+        elif kind == "unknown":
+            frame.update(state, origin, transaction.give_away())
+
+    def _commit(self, origin: v.Origin, transaction: Transaction, call: s.Call, state: State) -> None:
+        frame = self._frame
+        frame.may_fail(state, database=True, commit=True)
+        owned = frame.owned.get(origin)
+        text = _receiver_text(call)
+        after_scope = transaction.closed and owned is not None and owned.closes and not owned.active
+        frame.note(obs.Committed(call.loc, origin, text, after_scope, owned.opened if owned else None))
+        frame.commits.append((call.loc, origin, text))
+        frame.committed.add(origin)
+        frame.event(call.loc, "commit", "commit()")
+        self._end_all(state, origin, commit=True)
+
+    def _end_all(self, state: State, origin: v.Origin, commit: bool) -> None:
+        """Commit or roll back a session, together with the handed-in objects that belong to it."""
+        frame = self._frame
+        keys = [origin]
+        if origin.kind == "param":
+            keys += [k for k in frame.handed_keys(state) if k != frame.key(origin)]
+        for key in keys:
+            transaction = frame.transaction(state, key)
+            frame.update(state, key, transaction.commit() if commit else transaction.rollback())
+
+    def _write_call(self, session: v.Session, origin: v.Origin, effect: Effect, call: s.Call, state: State) -> None:
+        frame = self._frame
+        model: sym.Class | None = None
+        if effect.argument >= 0 and call.args:
+            argument = call.args[min(effect.argument, len(call.args) - 1)]
+            value = frame.value(argument, state)
+            found = value.item if isinstance(value, v.Sequence) else value
+            if isinstance(found, v.Entity):
+                model = found.model
+                if isinstance(argument, s.Name) and isinstance(value, v.Entity):
+                    state.env[argument.id] = v.Entity(model, origin)
+        if not session.autocommit:
+            self.write(state, origin, effect.kind, model, call.loc, effect.flushes)
+
+    def _execute(self, session: v.Session, origin: v.Origin, call: s.Call, state: State) -> None:
+        frame = self._frame
+        statement = frame.value(call.args[0], state) if call.args else v.UNKNOWN
+        frame.may_fail(state, database=True)
+        if isinstance(statement, v.Statement) and statement.verb in {"insert", "update", "delete"}:
+            if not session.autocommit:
+                self.write(state, origin, statement.verb, statement.model, call.loc, flushes=True)
+            return
+        model = statement.model if isinstance(statement, v.Statement) else None
+        frame.event(call.loc, "read", f"select {model.name}" if model else "execute()")
+        frame.update(state, origin, frame.transaction(state, origin).read())
+
+    def write(
+        self, state: State, origin: v.Origin, kind: str, model: sym.Class | None, loc: s.Loc, flushes: bool
+    ) -> None:
+        """A change enters the session."""
+        frame = self._frame
+        if flushes:
+            frame.may_fail(state, database=True)
+        write = Write(kind, model, frame.function.module.path, loc, origin)
+        frame.event(loc, "write", f"{kind} {model.name}" if model else kind)
+        if kind == "insert" and model is not None and origin.kind == "local":
+            frame.inserts[model.key] = model
+        frame.scopes.after_failure(state, origin, loc)
+        frame.update(state, origin, frame.transaction(state, origin).write(write, flushes))
+
+    # ---- project functions -----------------------------------------------------------------------------------------
+
+    def _function(self, target: v.FunctionRef, call: s.Call, state: State, awaited: bool) -> list[State]:
+        frame = self._frame
+        arguments = self.arguments(call, state)
+        positional = [x for n, x in arguments if not n]
+        binding = self._infer.bind(target, positional, [(n, x) for n, x in arguments if n])
+        function = target.function
+        self._left_out(target, call, state)
+        if target.wrapper or function.facts.is_generator:
+            return [state]
+        if function.facts.is_async and not awaited:
+            return [state]
+        _ = frame
+        return self.run(function, binding, call.loc, call, state)
+
+    def run(
+        self, function: sym.Function, binding: Mapping[str, v.Value], loc: s.Loc, call: s.Call | None, state: State
+    ) -> list[State]:
+        """The paths after a project function ran with these arguments."""
+        frame = self._frame
+        targets = [function]
+        if function.is_abstract and function.owner is not None:
+            receiver = binding.get(function.receiver or "self")
+            cls = receiver.cls if isinstance(receiver, v.Instance) else function.owner
+            targets = self._infer.classes.implementations(cls, function.name) or self._infer.classes.implementations(
+                function.owner, function.name
+            )
+            targets = targets[:_MAX_TARGETS]
+        if not targets:
+            self._taint(frozenset().union(*(self._infer.holds(x) for x in binding.values())), state)
+            return [state]
+        out: list[State] = []
+        for one in targets:
+            summary = frame.engine.result(one).summary
+            frame.edge(one, loc, "call")
+            if summary.touches or summary.exposures or summary.opens:
+                frame.event(loc, "call", one.qualname, one.key)
+            out.extend(self.instantiate(summary, one, binding, loc, call, state if len(targets) == 1 else state.copy()))
+        return out
+
+    def instantiate(
+        self,
+        summary: Summary,
+        function: sym.Function,
+        binding: Mapping[str, v.Value],
+        loc: s.Loc,
+        call: s.Call | None,
+        state: State,
+        variants: tuple[object, ...] | None = None,
+        entered: bool = False,
+    ) -> list[State]:
+        """Apply a summary at a call site: one path per way the function may end."""
+        frame = self._frame
+        link = Link(frame.function.module.path, loc, f"{function.qualname}()")
+        self._expose(summary, binding, link, state)
+        for name, transactions in summary.raises:
+            failed = state.copy()
+            self._transfer(transactions, binding, link, failed, entered)
+            wrote = any(t.pending for _, t in transactions)
+            frame.may_fail(failed, caught=name, database=wrote)
+        if frame.watchers:
+            writes = any(t.flushed for variant in summary.variants for _, t in variant.transactions)
+            frame.may_fail(state, database=writes)
+        if summary.foreign:
+            frame.foreign = True
+        chosen = summary.variants if variants is None else variants
+        out = []
+        for index, variant in enumerate(chosen):
+            after = state if index == len(chosen) - 1 else state.copy()
+            self._transfer(variant.transactions, binding, link, after, entered)  # type: ignore[attr-defined]
+            if call is not None:
+                after.results[id(call)] = variant.result  # type: ignore[attr-defined]
+            out.append(after)
+        return out or [state]
+
+    def resolve(self, origin: v.Origin, binding: Mapping[str, v.Value]) -> frozenset[v.Origin]:
+        """The caller's origins of a callee's session."""
+        if origin.kind != "param":
+            return frozenset({origin})
+        value = self._infer.resolve_origin(origin, binding)
+        if isinstance(value, (v.Entity, v.Rows)):
+            return frozenset({value.origin}) if value.origin is not None else frozenset()
+        held = self._infer.holds(value)
+        if isinstance(value, v.Options):
+            held = held | frozenset(o.origin for o in value.options if isinstance(o, v.Entity) and o.origin)
+        return held or self._infer.holds(binding.get(origin.name, v.UNKNOWN))
+
+    def _transfer(
+        self,
+        transactions: tuple[tuple[v.Origin, Transaction], ...],
+        binding: Mapping[str, v.Value],
+        link: Link,
+        state: State,
+        entered: bool,
+    ) -> None:
+        frame = self._frame
+        for origin, done in transactions:
+            for mine in self.resolve(origin, binding):
+                before = frame.transaction(state, mine)
+                if done.used:
+                    frame.scopes.after_failure(state, mine, link.loc)
+                    before = frame.transaction(state, mine)
+                after = before
+                if done.unknown:
+                    after = after.give_away()
+                if done.committed and not done.entry:
+                    after = after.commit()
+                    frame.committed.add(mine)
+                elif done.rolled_back and not done.entry:
+                    after = after.rollback()
+                moved = tuple(w.through(link, mine) for w in done.pending)
+                known = {w.key for w in moved}
+                kept = tuple(w for w in after.pending if w.key not in known)
+                after = replace(
+                    after,
+                    pending=(*kept, *moved),
+                    open=done.open or (after.open and done.entry),
+                    used=after.used or done.used,
+                    flushed=done.flushed or (after.flushed and done.entry),
+                    closed=after.closed or done.closed,
+                )
+                frame.update(state, mine, after)
+
+    def _expose(self, summary: Summary, binding: Mapping[str, v.Value], link: Link, state: State) -> None:
+        frame = self._frame
+        if summary.opens:
+            frame.opens = True
+        for exposure in summary.exposures:
+            committed = frozenset().union(*(self.resolve(o, binding) for o in exposure.committed), frozenset())
+            here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
+            chain = (link, *exposure.chain)[:MAX_CHAIN]
+            outward = exposure._replace(committed=committed | here, chain=chain)
+            hidden = {frame.key(o) for o in committed}
+            visible = State(state.env, state.facts, {k: t for k, t in state.sessions.items() if k not in hidden})
+            frame.expose(outward, visible)
+
+    def _left_out(self, target: v.FunctionRef, call: s.Call, state: State) -> None:
+        """An optional session or unit parameter without an argument, while one is at hand."""
+        frame = self._frame
+        function = target.function
+        if any(k.name is None for k in call.keywords) or any(isinstance(a, s.Starred) for a in call.args):
+            return
+        for parameter in function.facts.parameters:
+            if not (isinstance(parameter.default, s.Constant) and parameter.default.value is None):
+                continue
+            if argument_for(function, call, parameter.name) is not None:
+                continue
+            wanted = self._infer.parameter(function, parameter.name)
+            if not frame.engine.is_transactional(wanted):
+                continue
+            given = {n for n, x in self.arguments(call, state) if self._infer.holds(x)}
+            if given or any(self._infer.holds(frame.value(a, state)) for a in call.args):
+                continue
+            if target.receiver is not None and self._infer.holds(target.receiver):
+                continue
+            at_hand = self._at_hand(wanted, state)
+            if at_hand:
+                frame.note(obs.LeftOut(call.loc, function, parameter.name, at_hand))
+
+    def _at_hand(self, wanted: v.Value, state: State) -> str:
+        frame = self._frame
+        names = [*frame.function.parameters, *(n for n in state.env if "." not in n)]
+        for name in dict.fromkeys(names):
+            if name == frame.function.receiver or state.facts.get(name) in {"none", "falsy"}:
+                continue
+            value = state.env.get(name)
+            if value is None:
+                value = self._infer.name(name, frame.scope(state))
+            if isinstance(wanted, v.Session) and isinstance(value, v.Session) and value.origin is not None:
+                if value.origin.kind == "global":
+                    continue
+                owned = frame.owned.get(value.origin)
+                if owned is None or owned.active:
+                    return name
+            if isinstance(wanted, v.Instance) and isinstance(value, v.Instance):
+                if wanted.cls in self._infer.classes.mro(value.cls):
+                    return name
+        return ""
+
+    def _class(self, target: v.ClassRef, call: s.Call, state: State) -> list[State]:
+        """Constructing: a session subclass opens a session; an ``__init__`` may do anything a function may."""
+        frame = self._frame
+        made = frame.value(call, state)
+        if isinstance(made, v.Session):
+            frame.scopes.created(call, state, "class", made)
+            return [state]
+        init = self._infer.classes.method(target.cls, "__init__")
+        if init is None or init.is_abstract:
+            if not self._infer.classes.is_model(target.cls) and not self._infer.classes.holds_session(target.cls):
+                outside = self._infer.classes.outside_bases(target.cls)
+                if any(not self._plain_base(d) for d in outside):
+                    self._taint(self._held(call, state), state)
+            return [state]
+        arguments = self.arguments(call, state)
+        binding = self._infer.bind(
+            v.FunctionRef(init, made if isinstance(made, v.Instance) else v.Instance(target.cls)),
+            [x for n, x in arguments if not n],
+            [(n, x) for n, x in arguments if n],
+        )
+        self._left_out(v.FunctionRef(init, v.Instance(target.cls)), call, state)
+        summary = frame.engine.result(init).summary
+        if not summary.touches and not summary.opens:
+            return [state]
+        return self.instantiate(summary, init, binding, call.loc, None, state)
+
+    @staticmethod
+    def _plain_base(dotted: str) -> bool:
+        return dotted.rpartition(".")[2] in {"ABC", "Generic", "Protocol", "object", "Enum", "BaseModel", "Exception"}
+
+    def _partial(self, target: v.Partial, call: s.Call, state: State, awaited: bool) -> list[State]:
+        inner = target.target
+        if isinstance(inner, v.FunctionRef):
+            arguments = self.arguments(call, state)
+            binding = self._infer.bind(
+                inner,
+                [*target.args, *(x for n, x in arguments if not n)],
+                [*target.keywords, *((n, x) for n, x in arguments if n)],
+            )
+            if inner.wrapper or inner.function.facts.is_generator or (inner.function.facts.is_async and not awaited):
+                return [state]
+            return self.run(inner.function, binding, call.loc, call, state)
+        if isinstance(inner, v.Factory):
+            self._frame.scopes.created(call, state, "factory", self._infer.new_session(inner, call.loc))
+        return [state]
+
+    # ---- awaiting and iterating values -----------------------------------------------------------------------------
+
+    def await_value(self, expr: s.Expr, states: list[State]) -> list[State]:
+        """``await x`` where x is a coroutine or task made earlier."""
+        out: list[State] = []
+        for state in states:
+            value = self._frame.value(expr, state)
+            paths = [state]
+            for work in self._coroutines(value):
+                paths = [p for q in paths for p in self.run(work.function, work.arguments(), expr.loc, None, q)]
+            out.extend(paths)
+        return out
+
+    def _coroutines(self, value: v.Value) -> list[v.Running]:
+        if isinstance(value, v.Running):
+            return [] if value.wrapper or value.function.facts.is_generator else [value]
+        if isinstance(value, v.Task):
+            return [r for w in value.work for r in self._coroutines(w)]
+        if isinstance(value, (v.Sequence, v.Tuple)):
+            items = (value.item,) if isinstance(value, v.Sequence) else value.items
+            return [r for w in items for r in self._coroutines(w)]
+        if isinstance(value, v.Options):
+            return [r for w in value.options for r in self._coroutines(w)]
+        return []
+
+    def start_iteration(self, stmt: s.For, states: list[State]) -> list[State]:
+        """Begin a loop: over a generator the body sees what the generator did up to its yields."""
+        out: list[State] = []
+        for state in states:
+            value = self._frame.value(stmt.iterable, state)
+            generator = _generator(value)
+            if generator is None:
+                if stmt.is_async and isinstance(value, (v.Unknown, v.ExternalObject)):
+                    self._frame.event(stmt.loc, "await", f"async for over {sym.dotted_text(stmt.iterable) or 'stream'}")
+                out.append(state)
+                continue
+            if self._frame.scopes.drive(stmt, generator, state):
+                out.append(state)
+                continue
+            out.extend(self._iterate(generator, stmt.loc, state))
+        return out
+
+    def _iterate(self, generator: v.Running, loc: s.Loc, state: State) -> list[State]:
+        frame = self._frame
+        paths: list[State] = []
+        for function in self._implementations(generator.function):
+            summary = frame.engine.result(function).summary
+            frame.edge(function, loc, "iterate")
+            frame.event(loc, "iterate", function.qualname, function.key)
+            for path in self.instantiate(
+                summary, function, generator.arguments(), loc, None, state.copy(), variants=summary.yields
+            ):
+                for key, transaction in path.sessions.items():
+                    shown = tuple(
+                        w._replace(exposed=True) if w.chain and w.chain[0].loc == loc else w
+                        for w in transaction.pending
+                    )
+                    # what the generator opened is its own to answer for at its own yields
+                    was_open = state.sessions[key].open if key in state.sessions else False
+                    path.sessions[key] = replace(transaction, pending=shown, open=was_open)
+                paths.append(path)
+        return paths or [state]
+
+    def _implementations(self, function: sym.Function) -> list[sym.Function]:
+        if function.is_abstract and function.owner is not None:
+            return self._infer.classes.implementations(function.owner, function.name)[:_MAX_TARGETS]
+        return [function]
+
+    def bind_item(self, stmt: s.For, state: State) -> None:
+        """Bind the loop variable for one round."""
+        from sessionlint.effects.conditions import forget
+
+        frame = self._frame
+        value = self._infer.iterate(frame.value(stmt.iterable, state))
+        names: dict[str, v.Value] = {}
+        self._infer.bind_target(stmt.target, value, names)
+        for name, found in names.items():
+            forget(state, name)
+            state.env[name] = found
+
+    def end_iteration(self, stmt: s.For, done: list[State], broken: list[State]) -> tuple[list[State], list[State]]:
+        """Finish a loop: a generator that was exhausted ran to its end, one that was left did not."""
+        for state in (*done, *broken):
+            self._frame.scopes.abandon(stmt, state)
+        return done, broken
+
+    def yield_from(self, expr: s.YieldFrom, states: list[State]) -> list[State]:
+        out: list[State] = []
+        for state in states:
+            generator = _generator(self._frame.value(expr.value, state))
+            if generator is None:
+                self._frame.scopes.suspend(s.Yield(None, expr.loc), state)
+                out.append(state)
+                continue
+            for path in self._iterate(generator, expr.loc, state):
+                self._frame.scopes.suspend(s.Yield(None, expr.loc), path)
+                out.append(path)
+        return out
+
+    # ---- the outside -----------------------------------------------------------------------------------------------
+
+    def _outside(self, dotted: str, call: s.Call, state: State, awaited: bool) -> list[State]:
+        frame = self._frame
+        if dotted in {"builtins.next", "builtins.anext"}:
+            frame.scopes.next_called(call, state)
+            return [state]
+        if dotted.endswith((".enter_async_context", ".enter_context")):
+            return frame.scopes.enter_on_stack(call, state)
+        made = frame.value(call, state)
+        if isinstance(made, v.Session) and made.origin is not None and made.origin.kind == "local":
+            frame.scopes.created(call, state, "class", made)
+            return [state]
+        if isinstance(made, (v.Factory, v.Engine, v.Statement, v.Dependency, v.Connection)):
+            return [state]
+        if dotted in _ENTITY_SETTERS and call.args:
+            holder = frame.value(call.args[0], state)
+            if isinstance(holder, v.Entity) and holder.origin is not None:
+                self.write(state, holder.origin, "update", holder.model, call.loc, flushes=False)
+            return [state]
+        kind = self._catalog.sink(dotted)
+        if kind is not None:
+            return self._elsewhere(kind, dotted, call, state, awaited)
+        if self._catalog.is_slow(dotted):
+            frame.foreign = True
+            frame.event(call.loc, "await", f"{sym.dotted_text(call.func) or dotted}()")
+            frame.may_fail(state)
+            return [state]
+        if dotted in {"asyncio.wait_for", "asyncio.shield", "asyncio.run", "anyio.run", "asyncio.timeout"} or (
+            dotted.endswith(".run_until_complete")
+        ):
+            return self.awaits_inside(call, state)
+        if dotted.rpartition(".")[2] in {"delay", "apply_async", "send", "kiq", "enqueue"}:
+            if self._queued(call, state):
+                return [state]
+        frame.may_fail(state)
+        if not self._catalog.is_harmless(dotted):
+            self._unresolved(call, state)
+        return [state]
+
+    def awaits_inside(self, call: s.Call, state: State) -> list[State]:
+        paths = [state]
+        for _, value in self.arguments(call, state):
+            for work in self._coroutines(value):
+                paths = [p for q in paths for p in self.run(work.function, work.arguments(), call.loc, None, q)]
+            if isinstance(value, v.FunctionRef) and not value.wrapper:
+                binding = self._infer.bind(value, [], [])
+                paths = [p for q in paths for p in self.run(value.function, binding, call.loc, None, q)]
+        return paths
+
+    def _elsewhere(self, kind: str, dotted: str, call: s.Call, state: State, awaited: bool) -> list[State]:
+        from sessionlint.effects.sinks import Sinks
+
+        return Sinks(self._frame, self).run(kind, dotted, call, state, awaited)
+
+    def _queued(self, call: s.Call, state: State) -> bool:
+        """``task.delay(...)``: work for another process, which opens its own session."""
+        frame = self._frame
+        if not isinstance(call.func, s.Attribute) or not self._catalog.is_queue(call.func.attr):
+            return False
+        target = frame.value(call.func.value, state)
+        function: sym.Function | None = target.function if isinstance(target, v.FunctionRef) else None
+        for _, value in self.arguments(call, state):
+            if function is None and isinstance(value, v.FunctionRef):
+                function = value.function
+        if function is None:
+            return False
+        self.spawn(function, call.loc, state)
+        return True
+
+    def spawn(self, function: sym.Function, loc: s.Loc, state: State) -> None:
+        """Work starts that runs on its own: if it opens a session, what is pending here is invisible to it."""
+        frame = self._frame
+        summary = frame.engine.result(function).summary
+        frame.edge(function, loc, "spawn")
+        frame.event(loc, "spawn", function.qualname, function.key)
+        if summary.opens:
+            here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
+            exposure = Exposure("spawn", frame.function.module.path, loc, function.qualname, here, summary.inserts)
+            frame.expose(exposure, state)
+
+    def _held(self, call: s.Call, state: State) -> frozenset[v.Origin]:
+        held: frozenset[v.Origin] = frozenset()
+        for _, value in self.arguments(call, state):
+            held |= self._infer.holds(value)
+        return held
+
+    def _taint(self, origins: frozenset[v.Origin], state: State) -> None:
+        frame = self._frame
+        for origin in origins:
+            frame.update(state, origin, frame.transaction(state, origin).give_away())
+
+    def _unresolved(self, call: s.Call, state: State) -> None:
+        """A call nobody can follow: what it was given is no longer ours to judge."""
+        frame = self._frame
+        frame.may_fail(state)
+        held = self._held(call, state)
+        if isinstance(call.func, s.Attribute):
+            receiver = frame.value(call.func.value, state)
+            if isinstance(receiver, (v.Instance, v.Session)):
+                held |= self._infer.holds(receiver)
+        if held:
+            frame.engine.note_unresolved(frame.function, call)
+            self._taint(held, state)
+
+    # ---- storing ---------------------------------------------------------------------------------------------------
+
+    def stored(self, target: s.Expr, found: v.Value, expr: s.Expr, state: State, loc: s.Loc) -> None:
+        """An object that holds a session is assigned to something that may live longer than the session."""
+        frame = self._frame
+        origins = tuple(sorted(self._infer.holds(found)))
+        if not origins:
+            return
+        scoped = False
+        for origin in origins:
+            owned = frame.owned.get(origin)
+            if owned is not None:
+                scoped = scoped or owned.active
+                owned.escaped = owned.escaped or not isinstance(target, s.Name)
+        if isinstance(target, s.Name):
+            holder, attr = f"global:{frame.function.module.dotted}", target.id
+        elif isinstance(target, s.Attribute):
+            holder_value = frame.value(target.value, state)
+            holder, attr = _holder_of(holder_value, target.value, frame.function), target.attr
+        elif isinstance(target, s.Subscript):
+            holder_value = frame.value(target.value, state)
+            holder, attr = _registry_of(target.value, frame), ""
+            _ = holder_value
+        else:
+            return
+        if not holder:
+            return
+        frame.note(
+            obs.Stored(loc, sym.dotted_text(target) or _subscript_text(target), holder, attr, origins, found, scoped)
+        )
+
+    def _grow(self, call: s.Call, state: State) -> None:
+        """``items.append(x)``: where ``items`` is a local list, remember what is in it (tasks for gather)."""
+        if isinstance(call.func, s.Attribute) and isinstance(call.func.value, s.Name) and call.args:
+            name = call.func.value.id
+            current = state.env.get(name)
+            if isinstance(current, v.Sequence):
+                value = self._frame.value(call.args[-1], state)
+                self._frame.scopes.grown.setdefault(name, []).append((call.loc, value))
+                state.env[name] = v.Sequence(v.union((current.item, value)))
+
+
+def _generator(value: v.Value) -> v.Running | None:
+    for option in v.options_of(value):
+        if isinstance(option, v.Running) and option.function.facts.is_generator and not option.wrapper:
+            return option
+        if isinstance(option, v.Running) and option.function.is_abstract and not option.wrapper:
+            return option
+    return None
+
+
+def _receiver_text(call: s.Call) -> str:
+    return sym.dotted_text(call.func.value) if isinstance(call.func, s.Attribute) else ""
+
+
+def _subscript_text(target: s.Expr) -> str:
+    return f"{sym.dotted_text(target.value)}[...]" if isinstance(target, s.Subscript) else ""
+
+
+def _holder_of(value: v.Value, expr: s.Expr, function: sym.Function) -> str:
+    """What kind of thing an attribute is set on: ``self:KEY``, ``object:KEY``, ``class:KEY``, ``state``, or nothing."""
+    if isinstance(value, v.Instance):
+        if isinstance(expr, s.Name) and expr.id == function.receiver:
+            return f"self:{value.cls.key}"
+        if value.root is not None and value.root.kind == "global":
+            return f"object:{value.cls.key}"
+        return ""
+    if isinstance(value, v.ClassRef):
+        return f"class:{value.cls.key}"
+    if isinstance(value, v.ModuleRef):
+        return f"global:{value.module.dotted}"
+    text = sym.dotted_text(expr)
+    if isinstance(value, (v.ExternalObject, v.Unknown)) and (text.endswith(("app.state", ".app"))):
+        return "state"
+    return ""
+
+
+def _registry_of(expr: s.Expr, frame: Frame) -> str:
+    """A subscript store counts where the container is a module-level name."""
+    if isinstance(expr, s.Name) and expr.id not in frame.function.bindings and expr.id not in frame.function.parameters:
+        symbol = frame.infer.table.lookup(frame.function.module, expr.id)
+        if isinstance(symbol, sym.Global):
+            return f"global:{symbol.module.dotted}"
+    return ""
+
+
+__all__ = ["Calls", "place_origin"]

@@ -1,0 +1,133 @@
+"""Conditions along a path: what a test says about names, and whether it can be true at all here.
+
+Facts are kept by the dotted text of what was tested: ``none``, ``true``, ``false``, ``falsy`` (false or None) or
+``value`` (not None). Assigning to a name forgets what was known of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sessionlint.effects.state import State
+from sessionlint.facts import shape as s
+from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+
+if TYPE_CHECKING:
+    from sessionlint.effects.interpreter import Frame
+
+
+def forget(state: State, name: str) -> None:
+    """Drop what is known of a name that is assigned to, and of its attributes."""
+    if not name:
+        return
+    prefix = name + "."
+    for key in [k for k in state.facts if k == name or k.startswith(prefix)]:
+        del state.facts[key]
+    for key in [k for k in state.env if k.startswith(prefix)]:
+        del state.env[key]
+
+
+def note_result(state: State, name: str, expr: s.Expr, found: v.Value) -> None:
+    """Remember the truth of a value just assigned to ``name``."""
+    inner = expr.value if isinstance(expr, s.Await) else expr
+    known = state.results.get(id(inner))
+    if known in {"true", "false", "none", "value"}:
+        state.facts[name] = known
+    elif isinstance(found, v.Literal):
+        state.facts[name] = "none" if found.value is None else ("true" if found.value else "false")
+    elif isinstance(inner, s.Collection) and not inner.items:
+        state.facts[name] = "false"
+
+
+def truth(test: s.Expr, state: State) -> bool | None:
+    """Whether a test is certainly true or false on this path."""
+    if isinstance(test, s.Constant):
+        return bool(test.value) if not isinstance(test.value, bytes) else None
+    if isinstance(test, s.Not):
+        inner = truth(test.value, state)
+        return None if inner is None else not inner
+    if isinstance(test, (s.Name, s.Attribute)):
+        known = state.facts.get(sym.dotted_text(test))
+        if known in {"none", "false", "falsy"}:
+            return False
+        return True if known == "true" else None
+    if isinstance(test, (s.Call, s.Await)):
+        inner_call = test.value if isinstance(test, s.Await) else test
+        known = state.results.get(id(inner_call))
+        if known in {"none", "false"}:
+            return False
+        return True if known == "true" else None
+    if isinstance(test, s.Assigned):
+        return truth(test.target, state)
+    if isinstance(test, s.Compare) and len(test.ops) == 1:
+        return _compared(test, state)
+    if isinstance(test, s.Choice) and test.kind in {"and", "or"}:
+        parts = [truth(o, state) for o in test.options]
+        if test.kind == "and":
+            return False if False in parts else (True if all(p is True for p in parts) else None)
+        return True if True in parts else (False if all(p is False for p in parts) else None)
+    return None
+
+
+def _compared(test: s.Compare, state: State) -> bool | None:
+    right = test.rights[0]
+    if not isinstance(right, s.Constant):
+        return None
+    op = test.ops[0]
+    subject = test.left.target if isinstance(test.left, s.Assigned) else test.left
+    known = state.facts.get(sym.dotted_text(subject))
+    if right.value is None and op in {"is", "is not", "==", "!="}:
+        if known is None or known == "falsy":
+            return None
+        answer = known == "none"
+        return answer if op in {"is", "=="} else not answer
+    if isinstance(right.value, bool) and op in {"is", "==", "is not", "!="} and known in {"true", "false"}:
+        answer = (known == "true") == right.value
+        return answer if op in {"is", "=="} else not answer
+    return None
+
+
+def assume(frame: Frame, test: s.Expr, state: State, wanted: bool) -> State | None:
+    """The path on which ``test`` came out as ``wanted``, or None where that cannot be."""
+    known = truth(test, state)
+    if known is not None and known != wanted:
+        return None
+    _learn(test, state, wanted)
+    _narrow(frame, test, state, wanted)
+    return state
+
+
+def _learn(test: s.Expr, state: State, wanted: bool) -> None:
+    if isinstance(test, s.Not):
+        _learn(test.value, state, not wanted)
+    elif isinstance(test, (s.Name, s.Attribute)):
+        text = sym.dotted_text(test)
+        if text and state.facts.get(text) not in {"none", "false"}:
+            state.facts[text] = "true" if wanted else "falsy"
+    elif isinstance(test, s.Assigned):
+        _learn(test.target, state, wanted)
+    elif isinstance(test, s.Compare) and len(test.ops) == 1 and isinstance(test.rights[0], s.Constant):
+        subject = test.left.target if isinstance(test.left, s.Assigned) else test.left
+        text = sym.dotted_text(subject)
+        if not text or test.rights[0].value is not None:
+            return
+        is_none = wanted == (test.ops[0] in {"is", "=="})
+        if is_none:
+            state.facts[text] = "none"
+        elif state.facts.get(text) not in {"true", "false"}:
+            state.facts[text] = "value"
+    elif isinstance(test, s.Choice) and ((test.kind == "and" and wanted) or (test.kind == "or" and not wanted)):
+        for option in test.options:
+            _learn(option, state, wanted)
+
+
+def _narrow(frame: Frame, test: s.Expr, state: State, wanted: bool) -> None:
+    """``isinstance(x, C)``: on the true path x is a C."""
+    if not (wanted and isinstance(test, s.Call) and sym.last_name(test.func) == "isinstance" and len(test.args) == 2):
+        return
+    subject = test.args[0]
+    if isinstance(subject, s.Name) and isinstance(state.env.get(subject.id, v.UNKNOWN), v.Unknown):
+        typed = frame.infer.annotations.value(test.args[1], frame.function.module, frame.function)
+        if isinstance(typed, (v.Session, v.Instance, v.Entity)):
+            state.env[subject.id] = v.reroot(typed, v.Origin("param", subject.id))

@@ -1,0 +1,697 @@
+"""Runs one function abstractly: control flow, paths, and the state of every session along them.
+
+Branches are kept apart while their conditions or transactions differ, loops run to a fixed point (two rounds, because
+the sets that can grow are keyed by place), ``try``, early return, ``break`` and suspension are real edges. What calls
+do is ``calls``' business, what ``with`` does ``scopes``'; verdicts are the rules'.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from sessionlint.effects import observations as obs
+from sessionlint.effects.conditions import assume, forget, note_result
+from sessionlint.effects.state import EMPTY, State, Transaction, Write, settle
+from sessionlint.effects.summary import MAX_EXPOSURES, MAX_VARIANTS, Edge, Event, Exposure, Result, Summary, Variant
+from sessionlint.facts import shape as s
+from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+from sessionlint.project.infer import Scope, place_origin
+
+if TYPE_CHECKING:
+    from sessionlint.effects.analysis import Engine
+
+#: the one key of all sessions a function was handed, as long as nothing shows that they differ
+INJECTED = v.Origin("param", "*")
+_BROAD = frozenset({"Exception", "BaseException"})
+_DATABASE_ERRORS = frozenset({"SQLAlchemyError", "DBAPIError", "IntegrityError", "OperationalError", "DatabaseError"})
+
+
+class Exit(NamedTuple):
+    """A path that leaves the block: ``kind`` is return, raise, break or continue."""
+
+    kind: str
+    state: State
+    loc: s.Loc
+    result: str = "any"
+
+
+class Failure(NamedTuple):
+    """A state in which a call of a try block may raise; ``caught`` names the exception where it is known.
+
+    ``database``: what failed is a statement, a flush or a callee that had written; ``commit``: it was a commit.
+    """
+
+    state: State
+    caught: str
+    database: bool
+    commit: bool
+
+
+@dataclass(slots=True)
+class Owned:
+    """A session this function brings to life. ``policy`` is what the end of the scope does: close, commit, unknown."""
+
+    opened: s.Loc
+    policy: str
+    closes: bool
+    factory: sym.Function | None = None
+    factory_class: sym.Class | None = None
+    hands_out_object: bool = False
+    active: bool = False
+    escaped: bool = False
+    driven: bool = False
+
+
+class Frame:
+    """The interpretation of one function; discarded when its :class:`Result` is made."""
+
+    def __init__(self, engine: Engine, function: sym.Function) -> None:
+        from sessionlint.effects.calls import Calls
+        from sessionlint.effects.scopes import Scopes
+
+        self.engine = engine
+        self.infer = engine.infer
+        self.function = function
+        self.result = Result(function)
+        self.owned: dict[v.Origin, Owned] = {}
+        self.exits: list[list[Exit]] = [[]]
+        self.watchers: list[list[Failure]] = []
+        self.handler_depth = 0
+        self.scope_ends: list[obs.ScopeEnd] = []
+        self.committed: set[v.Origin] = set()
+        self.exposures: dict[tuple[str, str, s.Loc], Exposure] = {}
+        self.yields: list[State] = []
+        self.touches: set[v.Origin] = set()
+        self.commits: list[tuple[s.Loc, v.Origin, str]] = []
+        self.rollbacks: list[obs.RolledBack] = []
+        self.inserts: dict[str, sym.Class] = {}
+        self.opens = False
+        self.foreign = False
+        self.calls = Calls(self)
+        self.scopes = Scopes(self)
+        self._seen_events: set[tuple[s.Loc, str, str]] = set()
+        self._seen_edges: set[Edge] = set()
+        self._distinct = engine.distinct_sessions(function)
+        self._entities = frozenset(
+            n for n in function.parameters if isinstance(engine.infer.parameter(function, n), v.Entity)
+        )
+
+    # ---- entry and exit --------------------------------------------------------------------------------------------
+
+    def run(self, start: State | None = None) -> Result:
+        """Interpret the whole body."""
+        state = start or State({}, {}, {})
+        for exit_state in self.block([state], self.function.facts.body):
+            self.exits[-1].append(Exit("end", exit_state, self._last_loc(), "none"))
+        self._finish()
+        return self.result
+
+    def _last_loc(self) -> s.Loc:
+        body = self.function.facts.body
+        return body[-1].loc if body else self.function.facts.loc
+
+    def _finish(self) -> None:
+        normal = [e for e in self.exits[-1] if e.kind in {"return", "end"}]
+        for exit_ in normal:
+            self.scopes.leave_function(exit_.state, exit_.loc, exit_.kind)
+        if self.function.facts.decorators or any(p.default is not None for p in self.function.facts.parameters):
+            self._ended(normal)
+        for rollback in self.rollbacks:
+            self.note(rollback)
+        for end in self.scope_ends:
+            self.note(replace(end, elsewhere=end.elsewhere or end.origin in self.committed))
+        raises = [
+            ("", self._exported(e.state)) if not e.result else (e.result, self._exported(e.state))
+            for e in self.exits[-1]
+            if e.kind == "raise"
+        ]
+        inserted = tuple(self.inserts.values())
+        exposures = tuple(e._replace(models=e.models or inserted) for e in self.exposures.values())
+        self.result.summary = Summary(
+            self._variants([(e.result, e.state) for e in normal]),
+            self._variants([("any", state) for state in self.yields]),
+            tuple(dict.fromkeys((name, t) for name, t in raises if t))[:MAX_VARIANTS],
+            exposures[:MAX_EXPOSURES],
+            frozenset(self.touches),
+            self.opens,
+            inserted,
+            self.foreign,
+        )
+        if self.function.facts.is_generator:
+            self.result.after_yield = self.scopes.after_yield([e.state for e in normal])
+
+    def _ended(self, normal: list[Exit]) -> None:
+        """Writes still pending on handed-in sessions, for functions that something outside may call."""
+        for exit_ in normal:
+            for key, transaction in exit_.state.sessions.items():
+                writes = tuple(w for w in transaction.pending if w.kind != "consumer" and not w.exposed)
+                if key.kind == "param" and key.name not in self._entities and writes and not transaction.unknown:
+                    leaving = "return" if exit_.kind == "return" else "end"
+                    origin = transaction.origin or key
+                    self.note(obs.Ended(exit_.loc, origin, writes, leaving, origin in self.committed))
+
+    def _variants(self, ends: list[tuple[str, State]]) -> tuple[Variant, ...]:
+        made = list(dict.fromkeys(Variant(result, self._exported(state)) for result, state in ends))
+        while len(made) > MAX_VARIANTS:
+            last, previous = made.pop(), made.pop()
+            merged = dict(previous.transactions)
+            for origin, transaction in last.transactions:
+                merged[origin] = merged[origin].join(transaction) if origin in merged else transaction.join(EMPTY)
+            made.append(Variant("any", tuple(sorted(merged.items(), key=lambda item: item[0]))))
+            made = list(dict.fromkeys(made))
+        return tuple(made)
+
+    def _exported(self, state: State) -> tuple[tuple[v.Origin, Transaction], ...]:
+        """The transactions a caller may care about, keyed by an origin the caller can resolve."""
+        out = []
+        for key, transaction in state.sessions.items():
+            if key.kind == "local" or not (transaction.used or transaction.closed):
+                continue
+            origin = transaction.origin or key
+            if origin == INJECTED:
+                continue
+            kept = tuple(w for w in transaction.pending if w.kind != "consumer")
+            out.append((origin, replace(transaction, pending=kept)))
+        return tuple(sorted(out, key=lambda item: item[0]))
+
+    # ---- sessions --------------------------------------------------------------------------------------------------
+
+    def key(self, origin: v.Origin) -> v.Origin:
+        """The key of a session in the state: sessions that were handed in count as one unless two were."""
+        if origin.kind != "param":
+            return origin
+        if origin.name in self._entities and not origin.path:
+            return origin
+        return origin.root if self._distinct else INJECTED
+
+    def transaction(self, state: State, origin: v.Origin) -> Transaction:
+        return state.sessions.get(self.key(origin), EMPTY)
+
+    def update(self, state: State, origin: v.Origin, transaction: Transaction) -> None:
+        """Store a session's new transaction, remembering the origin it was reached through."""
+        if transaction.origin is None:
+            transaction = replace(transaction, origin=origin)
+        state.sessions[self.key(origin)] = transaction
+        if origin.kind != "local":
+            self.touches.add(origin)
+
+    def handed_keys(self, state: State) -> list[v.Origin]:
+        """Keys of ORM objects that came in as parameters: they belong to the session that came in."""
+        return [k for k in state.sessions if k.kind == "param" and k.name in self._entities]
+
+    def scope(self, state: State) -> Scope:
+        return Scope(self.function.module, self.function, state.env)
+
+    def infer_scope(self) -> Scope:
+        """The scope of the whole function, for what does not depend on the path."""
+        return Scope(self.function.module, self.function)
+
+    def value(self, expr: s.Expr, state: State) -> v.Value:
+        return self.infer.expr(expr, self.scope(state))
+
+    # ---- records ---------------------------------------------------------------------------------------------------
+
+    def note(self, observation: obs.Observation) -> None:
+        if observation not in self.result.observations:
+            self.result.observations.append(observation)
+
+    def event(self, loc: s.Loc, kind: str, text: str, callee: str = "") -> None:
+        key = (loc, kind, callee)
+        if key not in self._seen_events:
+            self._seen_events.add(key)
+            self.result.events.append(Event(loc, kind, text, callee))
+
+    def edge(self, callee: sym.Function, loc: s.Loc, how: str) -> None:
+        edge = Edge(callee.key, loc, how)
+        if edge not in self._seen_edges:
+            self._seen_edges.add(edge)
+            self.result.edges.append(edge)
+
+    def expose(self, exposure: Exposure, state: State) -> None:
+        """Hold every pending write of this path against a place, and remember the place for callers."""
+        if exposure.key not in self.exposures and len(self.exposures) < MAX_EXPOSURES:
+            self.exposures[exposure.key] = exposure
+        loc = exposure.chain[0].loc if exposure.chain else exposure.loc
+        for key, transaction in state.sessions.items():
+            writes = tuple(w for w in transaction.pending if w.kind != "consumer" and not w.exposed)
+            if writes and not transaction.unknown:
+                self.note(
+                    obs.Exposed(
+                        loc, exposure.kind, transaction.origin or key, writes, exposure.text, exposure.models,
+                        exposure.chain,
+                    )
+                )  # fmt: skip
+
+    def may_fail(self, state: State, caught: str = "", database: bool = False, commit: bool = False) -> None:
+        """A call on this path may raise: the innermost try has to reckon with the state before it."""
+        if self.watchers:
+            self.watchers[-1].append(Failure(state.copy(), caught, database, commit))
+
+    # ---- statements ------------------------------------------------------------------------------------------------
+
+    def block(self, states: list[State], body: tuple[s.Stmt, ...]) -> list[State]:
+        for stmt in body:
+            if not states:
+                break
+            states = settle(self._statement(stmt, states))
+        return states
+
+    def _statement(self, stmt: s.Stmt, states: list[State]) -> list[State]:
+        kind = type(stmt)
+        if kind is s.Expression:
+            return self.effects(stmt.value, states)  # type: ignore[union-attr, arg-type]
+        if isinstance(stmt, s.Assign):
+            return self._assign(stmt.targets, stmt.value, states, stmt.loc)
+        if isinstance(stmt, s.AnnotatedAssign):
+            if stmt.value is None:
+                return states
+            return self._assign((stmt.target,), stmt.value, states, stmt.loc)
+        if isinstance(stmt, s.AugmentedAssign):
+            states = self.effects(stmt.value, states)
+            for state in states:
+                forget(state, sym.dotted_text(stmt.target))
+                self._set_attribute(stmt.target, v.UNKNOWN, state, stmt.loc)
+            return states
+        if isinstance(stmt, s.If):
+            return self._if(stmt, states)
+        if isinstance(stmt, s.Return):
+            return self._return(stmt, states)
+        if isinstance(stmt, s.Raise):
+            return self._raise(stmt, states)
+        if isinstance(stmt, (s.For, s.While)):
+            return self._loop(stmt, states)
+        if isinstance(stmt, s.Try):
+            return self._try(stmt, states)
+        if isinstance(stmt, s.With):
+            return self.scopes.with_statement(stmt, states)
+        if isinstance(stmt, s.Match):
+            return self._match(stmt, states)
+        if isinstance(stmt, s.Leave):
+            self.exits[-1].extend(Exit(stmt.kind, state, stmt.loc) for state in states)
+            return []
+        if isinstance(stmt, s.Assert):
+            states = self.effects(stmt.test, states)
+            return [x for x in (assume(self, stmt.test, state, True) for state in states) if x is not None]
+        if isinstance(stmt, s.Define):
+            for state in states:
+                state.env[stmt.name] = self.infer.defined(stmt, self.scope(state))
+            return states
+        if isinstance(stmt, s.Import):
+            for state in states:
+                for binding in stmt.bindings:
+                    symbol = self.infer.table.resolve(self.function.module, binding)
+                    if symbol is not None:
+                        state.env[binding.local] = self.infer.symbol(symbol)
+            return states
+        return states
+
+    def _assign(self, targets: tuple[s.Expr, ...], value: s.Expr, states: list[State], loc: s.Loc) -> list[State]:
+        states = self.effects(value, states)
+        for state in states:
+            found = self.value(value, state)
+            for target in targets:
+                if isinstance(target, s.Collection) and isinstance(value, s.Collection):
+                    pairs = list(zip(target.items, value.items, strict=False))
+                    if len(pairs) == len(target.items):
+                        for inner, part in pairs:
+                            self._assign_one(inner, self.value(part, state), part, state, loc)
+                        continue
+                self._assign_one(target, found, value, state, loc)
+        return states
+
+    def _assign_one(self, target: s.Expr, found: v.Value, expr: s.Expr, state: State, loc: s.Loc) -> None:
+        if isinstance(target, s.Name):
+            forget(state, target.id)
+            state.env[target.id] = found
+            note_result(state, target.id, expr, found)
+            if target.id in self.function.facts.globals:
+                self.calls.stored(target, found, expr, state, loc)
+        elif isinstance(target, s.Collection):
+            for index, item in enumerate(target.items):
+                inner = item.value if isinstance(item, s.Starred) else item
+                self._assign_one(inner, self.infer.item(found, index), expr, state, loc)
+        else:
+            forget(state, sym.dotted_text(target))
+            self._set_attribute(target, found, state, loc)
+            self.calls.stored(target, found, expr, state, loc)
+            text = sym.dotted_text(target)
+            if text:
+                state.env[text] = found
+                note_result(state, text, expr, found)
+
+    def _set_attribute(self, target: s.Expr, found: v.Value, state: State, loc: s.Loc) -> None:
+        """Setting an attribute of an ORM object is a write."""
+        if isinstance(target, s.Attribute):
+            holder = self.value(target.value, state)
+            if isinstance(holder, v.Entity) and holder.origin is not None:
+                self.calls.write(state, holder.origin, "update", holder.model, loc, flushes=False)
+
+    def _if(self, stmt: s.If, states: list[State]) -> list[State]:
+        states = self.effects(stmt.test, states)
+        then, other = [], []
+        for state in states:
+            yes = assume(self, stmt.test, state.copy(), True)
+            no = assume(self, stmt.test, state.copy(), False)
+            if yes is not None:
+                then.append(yes)
+            if no is not None:
+                other.append(no)
+        return self.block(then, stmt.body) + self.block(other, stmt.orelse)
+
+    def _return(self, stmt: s.Return, states: list[State]) -> list[State]:
+        if stmt.value is not None:
+            states = self.effects(stmt.value, states)
+        for state in states:
+            result = "none"
+            if stmt.value is not None:
+                found = self.value(stmt.value, state)
+                result = result_of(found, stmt.value, state)
+                self.scopes.escapes(stmt.value, found, state, stmt.loc)
+                self._returned(found, state, stmt.loc)
+            self.exits[-1].append(Exit("return", state, stmt.loc, result))
+        return []
+
+    def _returned(self, found: v.Value, state: State, loc: s.Loc) -> None:
+        """What a function that takes a session gives back, for those who ask whether it is built on it."""
+        parameters = self.engine.session_parameters(self.function)
+        if parameters and isinstance(found, (v.Instance, v.Options)):
+            without = frozenset(p.name for p in parameters if state.facts.get(p.name) in {"none", "falsy"})
+            self.note(obs.Returned(loc, found, self.infer.holds(found), without))
+
+    def _raise(self, stmt: s.Raise, states: list[State]) -> list[State]:
+        if stmt.exception is not None:
+            states = self.effects(stmt.exception, states)
+        name = sym.last_name(stmt.exception) or ""
+        self.exits[-1].extend(Exit("raise", state, stmt.loc, name) for state in states)
+        return []
+
+    def _match(self, stmt: s.Match, states: list[State]) -> list[State]:
+        states = self.effects(stmt.subject, states)
+        out: list[State] = []
+        exhaustive = False
+        for case in stmt.cases:
+            entered = [state.copy() for state in states]
+            for state in entered:
+                for name in case.captures:
+                    forget(state, name)
+                    state.env[name] = v.UNKNOWN
+            if case.guard is not None:
+                entered = self.effects(case.guard, entered)
+            out.extend(self.block(entered, case.body))
+            exhaustive = exhaustive or case.always
+        return out if exhaustive else out + states
+
+    def _loop(self, stmt: s.For | s.While, states: list[State]) -> list[State]:
+        endless = isinstance(stmt, s.While) and isinstance(stmt.test, s.Constant) and bool(stmt.test.value)
+        done: list[State] = []
+        current = states
+        self.exits.append([])
+        if isinstance(stmt, s.For):
+            current = self.calls.start_iteration(stmt, self.effects(stmt.iterable, states))
+            done.extend(state.copy() for state in states)
+        for _ in range(2):
+            entered = []
+            if isinstance(stmt, s.While):
+                current = self.effects(stmt.test, current)
+                for state in current:
+                    yes = assume(self, stmt.test, state.copy(), True)
+                    no = assume(self, stmt.test, state.copy(), False)
+                    if yes is not None:
+                        entered.append(yes)
+                    if no is not None and not endless:
+                        done.append(no)
+            else:
+                for state in current:
+                    inner = state.copy()
+                    self.calls.bind_item(stmt, inner)
+                    entered.append(inner)
+            after = self.block(entered, stmt.body)
+            after += [e.state for e in self.exits[-1] if e.kind == "continue"]
+            self.exits[-1] = [e for e in self.exits[-1] if e.kind != "continue"]
+            current = settle(after)
+            if isinstance(stmt, s.For):
+                done.extend(state.copy() for state in current)
+        inner_exits = self.exits.pop()
+        broken = [e.state for e in inner_exits if e.kind == "break"]
+        self.exits[-1].extend(e for e in inner_exits if e.kind != "break")
+        if isinstance(stmt, s.For):
+            done, broken = self.calls.end_iteration(stmt, done, broken)
+        elif not endless:
+            for state in current:
+                no = assume(self, stmt.test, state, False)
+                if no is not None:
+                    done.append(no)
+        done = settle(done)
+        if stmt.orelse:
+            done = self.block(done, stmt.orelse)
+        return settle(done + broken)
+
+    # ---- exceptions ------------------------------------------------------------------------------------------------
+
+    def _try(self, stmt: s.Try, states: list[State]) -> list[State]:
+        before = {w.key for state in states for t in state.sessions.values() for w in t.pending}
+        commits_before = len(self.commits)
+        self.exits.append([])
+        self.watchers.append([])
+        ends = self.block([state.copy() for state in states], stmt.body)
+        failures = self.watchers.pop()
+        body_exits = self.exits.pop()
+        commits = self.commits[commits_before:]
+        if stmt.orelse:
+            self.exits.append([])
+            ends = self.block(ends, stmt.orelse)
+            body_exits = body_exits + self.exits.pop()
+        kept: list[Exit] = []
+        for exit_ in body_exits:
+            if exit_.kind == "raise" and any(catches(h, exit_.result) for h in stmt.handlers):
+                failures.append(Failure(exit_.state, exit_.result, bool(_fresh(exit_.state, before)), False))
+            else:
+                kept.append(exit_)
+        self.exits.append(kept)
+        for failure in failures:
+            if not any(_always_catches(h, failure.caught) for h in stmt.handlers):
+                self.may_fail(failure.state, failure.caught, failure.database, failure.commit)
+        for handler in stmt.handlers:
+            ends = ends + self._handler(handler, failures, before, commits)
+        exits = self.exits.pop()
+        if stmt.final:
+            ends = self.block(ends, stmt.final)
+            for exit_ in exits:
+                for state in self.block([exit_.state.copy()], stmt.final):
+                    self.exits[-1].append(exit_._replace(state=state))
+        else:
+            self.exits[-1].extend(exits)
+        return ends
+
+    def _handler(
+        self,
+        handler: s.Handler,
+        failures: list[Failure],
+        before: set[tuple[str, str, s.Loc]],
+        commits: list[tuple[s.Loc, v.Origin, str]],
+    ) -> list[State]:
+        broad = is_broad(handler)
+        entered: list[State] = []
+        for failure in failures:
+            if not catches(handler, failure.caught):
+                continue
+            state = failure.state.copy()
+            half_done = broad or failure.caught or _database_handler(handler)
+            if failure.database and not failure.commit and half_done:
+                for key, transaction in list(state.sessions.items()):
+                    writes = tuple(w for w in transaction.pending if w.key not in before and w.kind != "consumer")
+                    if writes and not transaction.unknown:
+                        state.sessions[key] = replace(transaction, origin=transaction.origin or key)
+                        self.scopes.half_done[(id(handler), key)] = writes
+            if handler.name:
+                state.env[handler.name] = v.UNKNOWN
+            entered.append(state)
+        entered = settle(entered)
+        self.handler_depth += 1
+        rollbacks = len(self.rollbacks)
+        self.exits.append([])
+        ends = self.block(entered, handler.body)
+        exits = self.exits.pop()
+        self.handler_depth -= 1
+        leaves = [e for e in exits if e.kind in {"return", "break", "continue"}]
+        self.exits[-1].extend(exits)
+        reraises = not ends and not leaves
+        for index in range(rollbacks, len(self.rollbacks)):
+            self.rollbacks[index] = replace(self.rollbacks[index], reraises=reraises)
+        self.scopes.swallowed(handler, ends, [e.state for e in leaves])
+        if commits and broad and (ends or leaves):
+            self._unheeded(handler, commits, ends, leaves)
+        return ends
+
+    def _unheeded(
+        self,
+        handler: s.Handler,
+        commits: list[tuple[s.Loc, v.Origin, str]],
+        ends: list[State],
+        leaves: list[Exit],
+    ) -> None:
+        """A commit failed and the handler carries on: unless it says so, callers believe it was saved."""
+        if not ends or is_honest(handler):
+            return
+        rolled_back = any(isinstance(c.func, s.Attribute) and c.func.attr == "rollback" for c in calls_in(handler.body))
+        if rolled_back and not self.scopes.claims_success_after(handler.loc):
+            return
+        loc, origin, text = commits[-1]
+        self.note(obs.CommitUnheeded(loc, handler.loc, origin, text))
+
+    # ---- expressions -----------------------------------------------------------------------------------------------
+
+    def effects(self, expr: s.Expr, states: list[State], awaited: bool = False) -> list[State]:
+        """Evaluate an expression for what it does, in evaluation order, on every path."""
+        kind = type(expr)
+        if kind is s.Name or kind is s.Constant or kind is s.Lambda:
+            if awaited and kind is s.Name:
+                return self.calls.await_value(expr, states)
+            return states
+        if isinstance(expr, s.Await):
+            return self.effects(expr.value, states, awaited=True)
+        if isinstance(expr, s.Call):
+            states = self.effects(expr.func, states) if not isinstance(expr.func, s.Name) else states
+            for argument in expr.args:
+                states = self.effects(argument, states)
+            for keyword in expr.keywords:
+                states = self.effects(keyword.value, states)
+            out: list[State] = []
+            for state in states:
+                out.extend(self.calls.apply(expr, state, awaited))
+            return settle(out)
+        if isinstance(expr, s.Attribute):
+            return self.effects(expr.value, states)
+        if isinstance(expr, s.Choice):
+            return self._choice(expr, states, awaited)
+        if isinstance(expr, s.Yield):
+            if expr.value is not None:
+                states = self.effects(expr.value, states)
+            for state in states:
+                self.scopes.suspend(expr, state)
+            return states
+        if isinstance(expr, s.YieldFrom):
+            states = self.effects(expr.value, states)
+            return self.calls.yield_from(expr, states)
+        if isinstance(expr, s.Comprehension):
+            return self._comprehension(expr, states)
+        if isinstance(expr, s.Assigned):
+            states = self.effects(expr.value, states)
+            for state in states:
+                self._assign_one(expr.target, self.value(expr.value, state), expr.value, state, expr.loc)
+            return states
+        for child in sym.children(expr):
+            states = self.effects(child, states)
+        return states
+
+    def _choice(self, expr: s.Choice, states: list[State], awaited: bool) -> list[State]:
+        if expr.kind == "if" and expr.test is not None:
+            states = self.effects(expr.test, states)
+            out: list[State] = []
+            for wanted, option in ((True, expr.options[0]), (False, expr.options[1])):
+                entered = [x for x in (assume(self, expr.test, st.copy(), wanted) for st in states) if x is not None]
+                out.extend(self.effects(option, entered, awaited))
+            return settle(out)
+        states = self.effects(expr.options[0], states)
+        skipped: list[State] = []
+        for option in expr.options[1:]:
+            if any(isinstance(e, (s.Call, s.Await)) for e in sym.walk(option)):
+                skipped.extend(state.copy() for state in states)
+                states = self.effects(option, states)
+        return settle(states + skipped)
+
+    def _comprehension(self, expr: s.Comprehension, states: list[State]) -> list[State]:
+        for clause in expr.clauses[:1]:
+            states = self.effects(clause.iterable, states)
+        if not any(isinstance(e, (s.Call, s.Await)) for x in expr.elements for e in sym.walk(x)):
+            return states
+        out = [state.copy() for state in states]
+        for state in states:
+            outer = dict(state.env)
+            inner = self.infer.comprehension_scope(expr, self.scope(state))
+            state.env = dict(inner.env or {})
+            for element in expr.elements:
+                for after in self.effects(element, [state]):
+                    after.env = dict(outer)
+                    out.append(after)
+        return settle(out)
+
+
+def result_of(found: v.Value, expr: s.Expr, state: State) -> str:
+    """The truth of a returned value: true, false, none, or any."""
+    if isinstance(found, v.Literal):
+        if found.value is None:
+            return "none"
+        return "true" if found.value else "false"
+    known = state.facts.get(sym.dotted_text(expr))
+    if known in {"true", "false", "none"}:
+        return known
+    inner = expr.value if isinstance(expr, s.Await) else expr
+    return state.results.get(id(inner), "any")
+
+
+def is_broad(handler: s.Handler) -> bool:
+    """Whether the handler catches (nearly) everything: bare, Exception, BaseException."""
+    if handler.types is None:
+        return True
+    return any(sym.last_name(t) in _BROAD for t in _types(handler))
+
+
+def _database_handler(handler: s.Handler) -> bool:
+    return any(sym.last_name(t) in _DATABASE_ERRORS for t in _types(handler))
+
+
+def _types(handler: s.Handler) -> tuple[s.Expr, ...]:
+    if handler.types is None:
+        return ()
+    return handler.types.items if isinstance(handler.types, s.Collection) else (handler.types,)
+
+
+def catches(handler: s.Handler, name: str) -> bool:
+    """Whether an exception of this class name (empty: unknown) may end in the handler."""
+    if is_broad(handler) or not name:
+        return True
+    return any(sym.last_name(t) == name for t in _types(handler))
+
+
+def _always_catches(handler: s.Handler, name: str) -> bool:
+    if handler.types is None:
+        return True
+    names = {sym.last_name(t) for t in _types(handler)}
+    return "BaseException" in names or "Exception" in names or (bool(name) and name in names)
+
+
+def is_honest(handler: s.Handler) -> bool:
+    """Whether the handler tells anybody: it raises, returns, leaves the loop, or keeps a note beyond logging."""
+    for stmt in sym.statements(handler.body):
+        if isinstance(stmt, (s.Raise, s.Return, s.Leave, s.Assign, s.AugmentedAssign, s.AnnotatedAssign)):
+            return True
+        if isinstance(stmt, s.Expression):
+            for call in sym.walk(stmt.value):
+                if isinstance(call, s.Call) and sym.last_name(call.func) in {"append", "add", "exit", "abort", "fail"}:
+                    return True
+                if isinstance(call, (s.Yield, s.YieldFrom)):
+                    return True
+    return False
+
+
+def calls_in(body: tuple[s.Stmt, ...]) -> list[s.Call]:
+    """All calls of a block, nested blocks included."""
+    from sessionlint.project.infer import statement_expressions
+
+    return [
+        e
+        for stmt in sym.statements(body)
+        for top in statement_expressions(stmt)
+        for e in sym.walk(top)
+        if isinstance(e, s.Call)
+    ]
+
+
+def _fresh(state: State, before: set[tuple[str, str, s.Loc]]) -> list[Write]:
+    return [w for t in state.sessions.values() for w in t.pending if w.key not in before]
+
+
+__all__ = ["INJECTED", "Exit", "Failure", "Frame", "Owned", "calls_in", "catches", "is_broad", "place_origin"]

@@ -1,0 +1,248 @@
+"""What the interpreter saw and rules may ask about: typed facts about sessions at places, no verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sessionlint.effects.state import Link, Write
+from sessionlint.facts.shape import Loc
+from sessionlint.project.symbols import Class, Function
+from sessionlint.project.values import Origin, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A session comes to life. ``how`` is factory, class, begin, provider, unit; ``text`` is the callee as written.
+
+    ``at_hand`` is a session the function already holds (None if there is none) and ``at_hand_text`` how it is spelled.
+    """
+
+    loc: Loc
+    origin: Origin
+    how: str
+    text: str
+    at_hand: Origin | None
+    provider: Function | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeEnd:
+    """Control leaves the scope that owns a session while writes are pending.
+
+    ``leaving`` is return or end; ``earlier`` is True if this path committed before; ``elsewhere`` if another path
+    through the scope commits; ``factory`` is the context-manager function that owns the session, if it is not the
+    function itself. ``opened`` is where the scope begins.
+    """
+
+    loc: Loc
+    origin: Origin
+    writes: tuple[Write, ...]
+    leaving: str
+    earlier: bool
+    elsewhere: bool
+    opened: Loc
+    factory: Function | None = None
+    factory_class: Class | None = None
+    hands_out_object: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """``commit()`` on a session. ``after_scope``: its owning block had ended. ``pending``: known writes it makes
+    permanent."""
+
+    loc: Loc
+    origin: Origin
+    receiver: str
+    after_scope: bool
+    opened: Loc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """``rollback()`` on a session. ``reraises``: every path after it in its handler raises."""
+
+    loc: Loc
+    origin: Origin
+    receiver: str
+    in_handler: bool
+    reraises: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """A generator yields. ``writes`` are pending and not shown by an inner yield; ``open`` if a transaction is."""
+
+    loc: Loc
+    origin: Origin
+    writes: tuple[Write, ...]
+    open: bool
+    owned: bool
+    since: Loc | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """A caller's pending writes are held against a place (see :class:`summary.Exposure`)."""
+
+    loc: Loc
+    kind: str
+    origin: Origin
+    writes: tuple[Write, ...]
+    text: str
+    models: tuple[Class, ...]
+    chain: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """A session (or what holds one) is handed to something that runs elsewhere: task, background, thread, queue."""
+
+    loc: Loc
+    kind: str
+    origins: tuple[Origin, ...]
+    work: str
+    awaited: bool
+    chain: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Several concurrent tasks use one session."""
+
+    loc: Loc
+    origin: Origin
+    users: tuple[str, ...]
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A generator is handed to a streaming response. ``origins`` are the sessions it will use."""
+
+    loc: Loc
+    generator: Function
+    origins: tuple[Origin, ...]
+    binding: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrivenProvider:
+    """A session provider run by hand: ``how`` is loop or next; ``forwards`` if the loop only yields the session on."""
+
+    loc: Loc
+    how: str
+    provider: Function
+    text: str
+    forwards: bool
+    leaves: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Escaped:
+    """A session, or an object built on one, leaves the scope that will close it. ``what`` is session or object."""
+
+    loc: Loc
+    what: str
+    origin: Origin
+    text: str
+    opened: Loc
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object that holds a session is stored: on ``self``, a global, a class, a registry, application state."""
+
+    loc: Loc
+    target: str
+    holder: str
+    attr: str
+    origins: tuple[Origin, ...]
+    value: Value
+    scoped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A function that takes a session returns an object; ``without`` names session parameters known to be None."""
+
+    loc: Loc
+    value: Value
+    origins: frozenset[Origin]
+    without: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A function that something outside calls ends while a session it was handed has pending writes."""
+
+    loc: Loc
+    origin: Origin
+    writes: tuple[Write, ...]
+    leaving: str
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Swallowed:
+    """A handler ends without raising while writes of the try block are half done.
+
+    ``then`` is commits (the owner commits on the way out) or used (the session is used again), with the place.
+    """
+
+    loc: Loc
+    origin: Origin
+    writes: tuple[Write, ...]
+    caught: str
+    then: str
+    where: Loc
+
+
+@dataclass(frozen=True, slots=True)
+class CommitUnheeded:
+    """A commit inside a try whose handler carries on as if it had worked."""
+
+    loc: Loc
+    handler: Loc
+    origin: Origin
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A call leaves out an optional session or unit of work although one is at hand."""
+
+    loc: Loc
+    callee: Function
+    parameter: str
+    at_hand: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnusedUnit:
+    """A unit of work is opened and nothing in its block uses it."""
+
+    loc: Loc
+    text: str
+
+
+Observation = (
+    Created
+    | ScopeEnd
+    | Committed
+    | RolledBack
+    | Suspended
+    | Exposed
+    | Spawned
+    | Shared
+    | Streamed
+    | DrivenProvider
+    | Escaped
+    | Stored
+    | Returned
+    | Ended
+    | Swallowed
+    | CommitUnheeded
+    | LeftOut
+    | UnusedUnit
+)

@@ -1,0 +1,199 @@
+"""Outside callables that run what they are given somewhere else: gather, tasks, groups, background jobs, streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sessionlint.effects import observations as obs
+from sessionlint.effects.state import State
+from sessionlint.effects.summary import Exposure
+from sessionlint.facts import shape as s
+from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+
+if TYPE_CHECKING:
+    from sessionlint.effects.calls import Calls
+    from sessionlint.effects.interpreter import Frame
+
+
+class Sinks:
+    """One call of such a callable."""
+
+    def __init__(self, frame: Frame, calls: Calls) -> None:
+        self._frame = frame
+        self._calls = calls
+        self._infer = frame.infer
+
+    def run(self, kind: str, dotted: str, call: s.Call, state: State, awaited: bool) -> list[State]:
+        """The paths after the call; ``kind`` is the catalogue's word."""
+        if kind == "concurrent":
+            return self._concurrent(call, state, awaited)
+        if kind in {"task", "group"}:
+            return self._task(kind, call, state, awaited)
+        if kind == "background":
+            self._background(call, state)
+            return [state]
+        if kind == "stream":
+            self._stream(call, state)
+            return [state]
+        for _, value in self._calls.arguments(call, state):
+            for origin in self._infer.holds(value):
+                self._frame.update(state, origin, self._frame.transaction(state, origin).give_away())
+        return [state]
+
+    # ---- concurrency -----------------------------------------------------------------------------------------------
+
+    def uses(self, value: v.Value) -> frozenset[v.Origin]:
+        """The sessions a piece of work will touch when it runs."""
+        if isinstance(value, v.Running):
+            summary = self._frame.engine.result(value.function).summary
+            binding = value.arguments()
+            found: frozenset[v.Origin] = frozenset()
+            for origin in summary.touches:
+                found |= self._calls.resolve(origin, binding)
+            return found
+        if isinstance(value, v.Task):
+            return frozenset().union(*(self.uses(w) for w in value.work), frozenset())
+        if isinstance(value, v.Sequence):
+            return self.uses(value.item)
+        if isinstance(value, v.Options):
+            return frozenset().union(*(self.uses(o) for o in value.options), frozenset())
+        if isinstance(value, v.Tuple):
+            return frozenset().union(*(self.uses(o) for o in value.items), frozenset())
+        return frozenset()
+
+    def _argument_uses(self, expr: s.Expr, state: State) -> tuple[frozenset[v.Origin], bool]:
+        """(sessions an argument's work touches, whether the argument stands for several pieces of work)."""
+        frame = self._frame
+        many = isinstance(expr, s.Starred)
+        inner = expr.value if isinstance(expr, s.Starred) else expr
+        value = frame.value(inner, state)
+        found = self.uses(value)
+        if isinstance(inner, s.Call):
+            target = frame.value(inner.func, state)
+            if isinstance(target, v.Method) and isinstance(target.receiver, v.Session) and target.receiver.origin:
+                found |= {target.receiver.origin}
+            elif not isinstance(target, (v.FunctionRef, v.ClassRef)):
+                for argument in inner.args:
+                    held = frame.value(argument, state)
+                    if isinstance(held, v.Session) and held.origin is not None:
+                        found |= {held.origin}
+        if many and isinstance(inner, s.Name) and inner.id in frame.scopes.grown:
+            many = len({loc for loc, _ in frame.scopes.grown[inner.id]}) > 1 or frame.scopes.grown_in_loop(inner.id)
+        if many and isinstance(value, v.Tuple):
+            many = len(value.items) > 1
+        if isinstance(inner, s.Comprehension):
+            found = frozenset(o for o in found if not _inside(o, inner.loc))
+        return found, many
+
+    def _concurrent(self, call: s.Call, state: State, awaited: bool) -> list[State]:
+        counts: dict[v.Origin, list[str]] = {}
+        for argument in call.args:
+            inner = argument
+            if isinstance(argument, s.Collection):
+                parts: tuple[s.Expr, ...] = argument.items
+            else:
+                parts = (inner,)
+            for part in parts:
+                found, many = self._argument_uses(part, state)
+                text = _work_text(part)
+                for origin in found:
+                    counts.setdefault(origin, []).extend([text, text] if many else [text])
+        for origin, users in counts.items():
+            if len(users) > 1 and not self._own_each(origin, call):
+                how = sym.dotted_text(call.func) or "gather"
+                self._frame.note(obs.Shared(call.loc, origin, tuple(users[:4]), how))
+        if awaited:
+            return self._calls.awaits_inside(call, state)
+        return [state]
+
+    def _own_each(self, origin: v.Origin, call: s.Call) -> bool:
+        owned = self._frame.owned.get(origin)
+        return owned is not None and call.loc.line <= owned.opened.line <= call.loc.end_line
+
+    # ---- tasks -----------------------------------------------------------------------------------------------------
+
+    def _task(self, kind: str, call: s.Call, state: State, awaited: bool) -> list[State]:
+        frame = self._frame
+        scopes = frame.scopes
+        values = [value for _, value in self._calls.arguments(call, state)]
+        work = values[0] if values else v.UNKNOWN
+        if isinstance(work, v.FunctionRef):
+            binding = self._infer.bind(work, values[1:], [])
+            work = v.Running(work.function, tuple(binding.items()))
+        if isinstance(work, v.Running):
+            self._calls.spawn(work.function, call.loc, state)
+        used = self.uses(work) | frozenset(
+            x.origin for n, x in (work.binding if isinstance(work, v.Running) else ())
+            if isinstance(x, v.Session) and x.origin is not None
+        )  # fmt: skip
+        held = self._infer.holds(work) & used if used else frozenset()
+        joined = awaited or kind == "group" or scopes.is_joined(call)
+        text = _work_text(call.args[0]) if call.args else ""
+        if joined:
+            if not awaited:
+                for origin in used:
+                    scopes.concurrent_use(origin, call, text, state)
+            if awaited and isinstance(work, v.Running):
+                return self._calls.run(work.function, work.arguments(), call.loc, None, state)
+        elif held:
+            frame.note(obs.Spawned(call.loc, "task", tuple(sorted(held)), text, False))
+        for origin in held:
+            if not awaited:
+                frame.update(state, origin, frame.transaction(state, origin).give_away())
+        return [state]
+
+    def _background(self, call: s.Call, state: State) -> None:
+        frame = self._frame
+        held: frozenset[v.Origin] = frozenset()
+        for _, value in self._calls.arguments(call, state):
+            held |= self._infer.holds(value)
+            if isinstance(value, v.FunctionRef):
+                frame.edge(value.function, call.loc, "spawn")
+                frame.event(call.loc, "spawn", value.function.qualname, value.function.key)
+        if held:
+            text = _work_text(call.args[0]) if call.args else ""
+            frame.note(obs.Spawned(call.loc, "background", tuple(sorted(held)), text, False))
+
+    # ---- streams ---------------------------------------------------------------------------------------------------
+
+    def _stream(self, call: s.Call, state: State) -> None:
+        frame = self._frame
+        for _, value in self._calls.arguments(call, state):
+            for option in v.options_of(value):
+                function, binding = _generator_of(self._infer, option)
+                if function is None:
+                    continue
+                summary = frame.engine.result(function).summary
+                origins: frozenset[v.Origin] = frozenset()
+                for origin in summary.touches:
+                    origins |= self._calls.resolve(origin, binding)
+                frame.edge(function, call.loc, "stream")
+                frame.event(call.loc, "stream", function.qualname, function.key)
+                frame.note(obs.Streamed(call.loc, function, tuple(sorted(origins)), tuple(sorted(binding.items()))))
+                here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
+                frame.expose(Exposure("stream", frame.function.module.path, call.loc, function.qualname, here), state)
+                for origin in origins:
+                    frame.update(state, origin, frame.transaction(state, origin).give_away())
+
+
+def _generator_of(infer: object, value: v.Value) -> tuple[sym.Function | None, dict[str, v.Value]]:
+    if isinstance(value, v.Running) and value.function.facts.is_generator and not value.wrapper:
+        return value.function, value.arguments()
+    return None, {}
+
+
+def _work_text(expr: s.Expr) -> str:
+    inner = expr.value if isinstance(expr, (s.Starred, s.Await)) else expr
+    if isinstance(inner, s.Comprehension):
+        inner = inner.elements[-1]
+    if isinstance(inner, s.Call):
+        return f"{sym.dotted_text(inner.func) or 'call'}()"
+    return sym.dotted_text(inner) or "work"
+
+
+def _inside(origin: v.Origin, loc: s.Loc) -> bool:
+    if origin.kind != "local":
+        return False
+    line = int(origin.name.partition(":")[0] or 0)
+    return loc.line <= line <= loc.end_line

@@ -1,0 +1,209 @@
+"""What is known at one program point: local names, conditions, and the transaction of every session.
+
+Frozen per session, copied per path. Joining is union of what may be pending; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from sessionlint.facts.shape import Loc
+from sessionlint.project.symbols import Class
+from sessionlint.project.values import Origin, Value
+
+#: links kept of a chain of calls; more than anybody reads
+MAX_CHAIN = 12
+#: paths kept apart in one function before they are joined
+MAX_PATHS = 12
+#: writes remembered per session
+MAX_WRITES = 12
+
+
+class Link(NamedTuple):
+    """One step of a trace: a place in a file and what happens there."""
+
+    path: str
+    loc: Loc
+    text: str
+
+
+class Write(NamedTuple):
+    """A change that a session holds and that no commit has made permanent yet.
+
+    ``kind`` is insert, update, delete or execute; ``path`` and ``loc`` are where it is made, ``chain`` the calls that
+    lead there from the function that looks at it. ``exposed`` marks one that was already visible at an inner yield.
+    """
+
+    kind: str
+    model: Class | None
+    path: str
+    loc: Loc
+    origin: Origin
+    chain: tuple[Link, ...] = ()
+    exposed: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, Loc]:
+        return (self.kind, self.path, self.loc)
+
+    def through(self, link: Link, origin: Origin) -> Write:
+        """The same write as seen by a caller."""
+        chain = (link, *self.chain)[:MAX_CHAIN]
+        return self._replace(chain=chain, origin=origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One session's transaction on one path.
+
+    ``open``: a transaction is certainly open because of what this function (or a callee) did. ``entry``: what the
+    caller left pending may still be pending. ``committed``: a commit happened on this path. ``unknown``: something
+    unresolved had the session, so nothing can be said about what is missing.
+    """
+
+    pending: tuple[Write, ...] = ()
+    open: bool = False
+    used: bool = False
+    entry: bool = True
+    committed: bool = False
+    rolled_back: bool = False
+    closed: bool = False
+    unknown: bool = False
+    flushed: bool = False
+    origin: Origin | None = None
+
+    def write(self, write: Write, flushes: bool) -> Transaction:
+        kept = tuple(w for w in self.pending if w.key != write.key)
+        return replace(
+            self,
+            pending=(*kept, write)[-MAX_WRITES:],
+            open=self.open or flushes,
+            used=True,
+            flushed=self.flushed or flushes,
+            origin=self.origin or write.origin,
+        )
+
+    def read(self) -> Transaction:
+        return replace(self, open=True, used=True)
+
+    def flush(self) -> Transaction:
+        return replace(
+            self, used=True, flushed=bool(self.pending) or self.flushed, open=self.open or bool(self.pending)
+        )
+
+    def commit(self) -> Transaction:
+        return replace(
+            self, pending=(), open=False, used=True, entry=False, committed=True, rolled_back=False, flushed=False
+        )
+
+    def rollback(self) -> Transaction:
+        return replace(self, pending=(), open=False, used=True, entry=False, rolled_back=True, flushed=False)
+
+    def close(self) -> Transaction:
+        return replace(self, pending=(), open=False, entry=False, closed=True, flushed=False)
+
+    def give_away(self) -> Transaction:
+        """Something unresolved has the session: it may do anything."""
+        return replace(self, pending=(), open=False, unknown=True, used=True)
+
+    def join(self, other: Transaction) -> Transaction:
+        if self == other:
+            return self
+        merged = {w.key: w for w in (*self.pending, *other.pending)}
+        return Transaction(
+            tuple(merged.values())[-MAX_WRITES:],
+            self.open and other.open,
+            self.used or other.used,
+            self.entry or other.entry,
+            self.committed and other.committed,
+            self.rolled_back and other.rolled_back,
+            self.closed and other.closed,
+            self.unknown or other.unknown,
+            self.flushed or other.flushed,
+            self.origin or other.origin,
+        )
+
+
+EMPTY = Transaction()
+
+
+class Broken(NamedTuple):
+    """A handler swallowed an exception while these writes of its try block were half done."""
+
+    handler: Loc
+    caught: str
+    writes: tuple[Write, ...]
+
+
+class State:
+    """One path: values of names, truth of conditions, transactions of sessions. Copied at forks."""
+
+    __slots__ = ("broken", "env", "facts", "results", "sessions")
+
+    def __init__(
+        self,
+        env: dict[str, Value],
+        facts: dict[str, str],
+        sessions: dict[Origin, Transaction],
+        results: dict[int, str] | None = None,
+        broken: dict[Origin, Broken] | None = None,
+    ) -> None:
+        self.env = env
+        self.facts = facts
+        self.sessions = sessions
+        #: truth of what calls returned, by the identity of the call expression
+        self.results = results if results is not None else {}
+        #: sessions left half done by a handler that did not raise
+        self.broken = broken if broken is not None else {}
+
+    def copy(self) -> State:
+        return State(dict(self.env), dict(self.facts), dict(self.sessions), dict(self.results), dict(self.broken))
+
+    def join(self, other: State) -> State:
+        """Both paths as one: values that differ are forgotten unless one is unknown, conditions kept where equal."""
+        from sessionlint.project.values import union
+
+        env = dict(self.env)
+        for name, value in other.env.items():
+            mine = env.get(name)
+            if mine is None:
+                env[name] = value
+            elif mine != value:
+                env[name] = union((mine, value))
+        facts = {k: x for k, x in self.facts.items() if other.facts.get(k) == x}
+        sessions = dict(self.sessions)
+        for origin, transaction in other.sessions.items():
+            sessions[origin] = sessions[origin].join(transaction) if origin in sessions else transaction
+        return State(env, facts, sessions, None, {**self.broken, **other.broken})
+
+
+def settle(states: list[State], limit: int = MAX_PATHS) -> list[State]:
+    """Fold equal paths together, and join the rest down to ``limit``."""
+    if len(states) <= 1:
+        return states
+    by_sessions: dict[tuple[object, ...], State] = {}
+    for state in states:
+        key = (
+            tuple(sorted(((o, t) for o, t in state.sessions.items()), key=lambda item: item[0])),
+            tuple(sorted(state.facts.items())),
+        )
+        known = by_sessions.get(key)
+        by_sessions[key] = known.join(state) if known is not None else state
+    folded = list(by_sessions.values())
+    if len(folded) <= limit:
+        return folded
+    by_transactions: dict[tuple[object, ...], State] = {}
+    for state in folded:
+        rough = tuple(
+            sorted(
+                ((o, bool(t.pending), t.committed, t.unknown) for o, t in state.sessions.items()), key=lambda i: i[0]
+            )
+        )
+        known = by_transactions.get(rough)
+        by_transactions[rough] = known.join(state) if known is not None else state
+    folded = list(by_transactions.values())
+    while len(folded) > limit:
+        last = folded.pop()
+        folded[-1] = folded[-1].join(last)
+    return folded

@@ -1,0 +1,95 @@
+"""What one function does to the sessions it is handed, in terms of its own parameters.
+
+Made once per function by the interpreter and instantiated at every call site.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sessionlint.effects.observations import Observation
+from sessionlint.effects.state import Link, Transaction
+from sessionlint.facts.shape import Loc
+from sessionlint.project.symbols import Class, Function
+from sessionlint.project.values import Origin
+
+#: exits with different effects kept apart per function
+MAX_VARIANTS = 6
+#: places inside a function that a caller's pending writes are held against
+MAX_EXPOSURES = 12
+
+
+class Variant(NamedTuple):
+    """One way to leave the function. ``result`` is true, false, none, value or any: the truth of what it returns."""
+
+    result: str
+    transactions: tuple[tuple[Origin, Transaction], ...]
+
+
+class Exposure(NamedTuple):
+    """A place where control goes to somebody who may look at the database while a caller's writes are pending.
+
+    ``kind``: spawn (a task or job that opens its own session), session (another session is opened here), stream (a
+    stream starts). ``committed`` are the origins committed or rolled back before, on the way to it.
+    """
+
+    kind: str
+    path: str
+    loc: Loc
+    text: str
+    committed: frozenset[Origin]
+    models: tuple[Class, ...] = ()
+    chain: tuple[Link, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, Loc]:
+        return (self.kind, self.path, self.loc)
+
+
+class Edge(NamedTuple):
+    """A resolved call: ``how`` is call, iterate, enter, spawn or stream."""
+
+    callee: str
+    loc: Loc
+    how: str
+
+
+class Event(NamedTuple):
+    """One line of a transaction timeline; ``callee`` is expanded below it."""
+
+    loc: Loc
+    kind: str
+    text: str
+    callee: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The effects of one function."""
+
+    variants: tuple[Variant, ...] = ()
+    yields: tuple[Variant, ...] = ()
+    raises: tuple[tuple[str, tuple[tuple[Origin, Transaction], ...]], ...] = ()
+    exposures: tuple[Exposure, ...] = ()
+    touches: frozenset[Origin] = frozenset()
+    opens: bool = False
+    inserts: tuple[Class, ...] = ()
+    foreign: bool = False
+
+
+#: of functions without effects, and of those still being worked out in a recursion
+NOTHING = Summary((Variant("any", ()),))
+
+
+@dataclass(slots=True)
+class Result:
+    """All that one function's interpretation gave."""
+
+    function: Function
+    summary: Summary = NOTHING
+    observations: list[Observation] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    #: what a generator does to each session once it is resumed: commit, rollback, nothing, maybe, unknown
+    after_yield: dict[Origin, str] | None = None

@@ -1,0 +1,53 @@
+"""Bytes of one file to one ``ast.Module``, by the fast front end where it can and by libcst where it cannot.
+
+The running interpreter reads nothing newer than itself: Python 3.11 fails on ``type X = int``, which libcst reads.
+libcst costs twelve times as much and 140 ms to import, so it is imported only once ``ast`` has failed.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from sessionlint.facts import from_ast
+from sessionlint.facts.syntax_problem import SyntaxProblem
+
+__all__ = ["SyntaxProblem", "as_utf8", "parse"]
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def parse(source: bytes) -> ast.Module:
+    """The tree of a file's bytes, whichever front end can read them; raises ``SyntaxProblem`` when neither can.
+
+    The interpreter's complaint is worded better than libcst's and is the one raised, unless it only complains of
+    syntax newer than itself while the real fault stands further down.
+    """
+    try:
+        return from_ast.parse(source)
+    except SyntaxProblem as problem:
+        ast_problem = problem
+    from sessionlint.facts import from_cst
+
+    try:
+        return from_cst.parse(source)
+    except SyntaxProblem as cst_problem:
+        if from_cst.reads_past(source, ast_problem, cst_problem):
+            raise cst_problem from ast_problem
+    raise ast_problem
+
+
+def as_utf8(source: bytes) -> bytes:
+    """The UTF-8 bytes that ``parse``'s columns count in: without byte order mark, re-encoded where a cookie says so.
+
+    Never raises: bytes that are no text come back as they are.
+    """
+    if source.startswith(_BYTE_ORDER_MARK):
+        return source[len(_BYTE_ORDER_MARK) :]
+    if b"coding" not in b"".join(source[:1_000].splitlines()[:2]):
+        return source
+    from sessionlint.facts.decoding import decoded
+
+    try:
+        return decoded(source).encode("utf-8", "surrogatepass")
+    except SyntaxProblem:
+        return source

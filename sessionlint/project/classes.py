@@ -1,0 +1,421 @@
+"""Classes of the project as objects: inheritance, methods, what attributes hold, interface to implementation.
+
+Answers what a constructor puts where (``fields``) and what entering an object opens (``enter``); the values are
+computed by ``infer``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from sessionlint.facts import shape as s
+from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+from sessionlint.project.frameworks import sqlalchemy
+
+if TYPE_CHECKING:
+    from sessionlint.project.infer import Inference
+
+_DATA_DECORATORS = frozenset({"dataclass", "define", "frozen", "attrs", "s", "mutable"})
+_DATA_BASES = frozenset({"BaseModel", "BaseSettings", "NamedTuple", "Struct", "SQLModel"})
+_MODEL_BASES = frozenset({"DeclarativeBase", "DeclarativeBaseNoMeta", "MappedAsDataclass"})
+
+
+class Classes:
+    """Everything asked of project classes."""
+
+    def __init__(self, infer: Inference) -> None:
+        self._infer = infer
+        self._mro: dict[str, tuple[tuple[sym.Class, ...], tuple[str, ...]]] = {}
+        self._holds: dict[str, bool] = {}
+        self._assigned: dict[str, dict[str, list[tuple[sym.Function, s.Expr, s.Expr | None]]]] = {}
+        self._attributes: dict[tuple[str, str], v.Value] = {}
+        self._busy: set[tuple[str, str]] = set()
+        self._linked = False
+
+    # ---- inheritance -----------------------------------------------------------------------------------------------
+
+    def mro(self, cls: sym.Class) -> tuple[sym.Class, ...]:
+        """The class and its project bases, depth first."""
+        return self._lineage(cls)[0]
+
+    def outside_bases(self, cls: sym.Class) -> tuple[str, ...]:
+        """Dotted names of the outside classes anywhere above."""
+        return self._lineage(cls)[1]
+
+    def _lineage(self, cls: sym.Class) -> tuple[tuple[sym.Class, ...], tuple[str, ...]]:
+        known = self._mro.get(cls.key)
+        if known is not None:
+            return known
+        self._mro[cls.key] = ((cls,), ())
+        own: list[sym.Class] = [cls]
+        outside: list[str] = []
+        for base in cls.facts.bases:
+            value = self._infer.annotations.reference(
+                base.value if isinstance(base, s.Subscript) else base, cls.module, cls.parent
+            )
+            if isinstance(value, v.ClassRef):
+                above, beyond = self._lineage(value.cls)
+                own.extend(c for c in above if c not in own)
+                outside.extend(beyond)
+            elif isinstance(value, (v.External, v.ExternalObject)):
+                outside.append(value.dotted)
+            elif isinstance(base, s.Attribute) and base.attr == "Model":
+                outside.append("flask_sqlalchemy.Model")
+        self._mro[cls.key] = (tuple(own), tuple(outside))
+        return self._mro[cls.key]
+
+    def subclasses(self, cls: sym.Class) -> list[sym.Class]:
+        """Direct and indirect subclasses in the project, tests left out."""
+        if not self._linked:
+            self._linked = True
+            for candidate in self._infer.table.classes.values():
+                if candidate.module.is_test:
+                    continue
+                for above in self.mro(candidate)[1:]:
+                    above.subclasses.append(candidate)
+        return cls.subclasses
+
+    def method(self, cls: sym.Class, name: str, skip: int = 0) -> sym.Function | None:
+        """The function ``name`` found along the inheritance, after ``skip`` classes."""
+        for candidate in self.mro(cls)[skip:]:
+            found = candidate.methods.get(name)
+            if found is not None:
+                return found
+        return None
+
+    def implementations(self, cls: sym.Class, name: str) -> list[sym.Function]:
+        """Concrete functions behind an abstract method: of subclasses, or of classes that fit a Protocol."""
+        found: list[sym.Function] = []
+        candidates = list(self.subclasses(cls))
+        if any(d.rpartition(".")[2] == "Protocol" for d in self.outside_bases(cls)) and not candidates:
+            candidates = self._conforming(cls)
+        for candidate in candidates:
+            function = self.method(candidate, name)
+            if function is not None and not function.is_abstract and function not in found:
+                found.append(function)
+        return found
+
+    def _conforming(self, protocol: sym.Class) -> list[sym.Class]:
+        wanted = {n for n in protocol.methods if not n.startswith("__")}
+        if not wanted:
+            return []
+        return [
+            c
+            for c in self._infer.table.classes.values()
+            if c is not protocol and wanted <= c.methods.keys() and not c.module.is_test
+        ]
+
+    def session_flavour(self, cls: sym.Class) -> bool | None:
+        """True/False where the class is itself an async/sync session class, else None."""
+        for dotted in self.outside_bases(cls):
+            flavour = sqlalchemy.is_session(dotted)
+            if flavour is not None:
+                return flavour
+        return None
+
+    def is_model(self, cls: sym.Class) -> bool:
+        """A mapped class: declarative, SQLModel table, Flask-SQLAlchemy model."""
+        for candidate in self.mro(cls):
+            if "__tablename__" in candidate.attributes or "__table__" in candidate.attributes:
+                return True
+            if any(k.name == "table" for k in candidate.facts.keywords):
+                return True
+        outside = self.outside_bases(cls)
+        if "flask_sqlalchemy.Model" in outside or any(d.endswith("SQLAlchemy.Model") for d in outside):
+            return True
+        names = {d.rpartition(".")[2] for d in outside if d.partition(".")[0] in sqlalchemy.PACKAGES}
+        if names & _MODEL_BASES and len(self.mro(cls)) > 1:
+            return True
+        return any(isinstance(base, s.Name) and self._is_declarative_base(cls, base) for base in cls.facts.bases)
+
+    def _is_declarative_base(self, cls: sym.Class, base: s.Name) -> bool:
+        symbol = self._infer.table.lookup(cls.module, base.id)
+        if not isinstance(symbol, sym.Global):
+            return False
+        return any(
+            isinstance(expr, s.Call) and sym.last_name(expr.func) in {"declarative_base", "automap_base"}
+            for expr, _ in symbol.module.assigned.get(symbol.name, ())
+        )
+
+    # ---- attributes ------------------------------------------------------------------------------------------------
+
+    def assigned(self, cls: sym.Class) -> dict[str, list[tuple[sym.Function, s.Expr, s.Expr | None]]]:
+        """Attributes the class's own methods set on ``self``: (method, expression, annotation)."""
+        known = self._assigned.get(cls.key)
+        if known is not None:
+            return known
+        found: dict[str, list[tuple[sym.Function, s.Expr, s.Expr | None]]] = {}
+        for method in cls.methods.values():
+            receiver = method.receiver
+            if receiver is None:
+                continue
+            for stmt in sym.statements(method.facts.body):
+                for target, value, annotation in _assignments(stmt):
+                    if (
+                        isinstance(target, s.Attribute)
+                        and isinstance(target.value, s.Name)
+                        and target.value.id == receiver
+                    ):
+                        found.setdefault(target.attr, []).append((method, value, annotation))
+        self._assigned[cls.key] = found
+        return found
+
+    def attribute_type(self, cls: sym.Class, attr: str) -> v.Value:
+        """What an attribute holds on any object of the class, without origin."""
+        key = (cls.key, attr)
+        if key in self._attributes:
+            return self._attributes[key]
+        if key in self._busy:
+            return v.UNKNOWN
+        self._busy.add(key)
+        try:
+            value = self._attribute_type(cls, attr)
+        finally:
+            self._busy.discard(key)
+        self._attributes[key] = value
+        return value
+
+    def _attribute_type(self, cls: sym.Class, attr: str) -> v.Value:
+        from sessionlint.project.infer import Scope, strip
+
+        infer = self._infer
+        for candidate in self.mro(cls):
+            declared = candidate.attributes.get(attr)
+            found: list[v.Value] = []
+            if declared is not None and declared.annotation is not None:
+                found.append(infer.annotations.value(declared.annotation, candidate.module, candidate.parent))
+            for method, expr, annotation in self.assigned(candidate).get(attr, ()):
+                if annotation is not None:
+                    typed = infer.annotations.value(annotation, candidate.module, method)
+                    found.append(typed)
+                found.append(infer.expr(expr, Scope(candidate.module, method)))
+            if declared is not None and declared.value is not None:
+                found.append(infer.expr(declared.value, Scope(candidate.module, candidate.parent)))
+            value = v.union(strip(x) for x in found)
+            if not isinstance(value, v.Unknown) and value != v.NONE:
+                return most_concrete(self, value)
+        return v.UNKNOWN
+
+    def attribute(self, obj: v.Instance, attr: str) -> v.Value:
+        """``obj.attr``: a field it was built with, a property, a bound method, or what its class says."""
+        stored = obj.get(attr)
+        if stored is not None:
+            return stored
+        method = self.method(obj.cls, attr)
+        if method is not None:
+            if method.is_property:
+                binding = {method.receiver or "self": obj}
+                return self._infer.substitute(self._infer.returns(method), binding, None)
+            return self._infer.function_ref(method, obj)
+        value = self.attribute_type(obj.cls, attr)
+        if isinstance(value, v.Unknown):
+            for candidate in self.mro(obj.cls):
+                inner = candidate.nested.get(attr)
+                if inner is not None:
+                    return v.ClassRef(inner)
+            for outside in self.outside_bases(obj.cls):
+                if outside.rpartition(".")[2] not in {"ABC", "Generic", "Protocol", "object"}:
+                    return v.ExternalObject(f"{outside}.{attr}")
+        if obj.root is not None:
+            return v.reroot(value, obj.root.child(attr))
+        return value
+
+    def class_member(self, cls: sym.Class, attr: str) -> v.Value:
+        """``Class.attr``."""
+        method = self.method(cls, attr)
+        if method is not None:
+            bound = v.ClassRef(cls) if "classmethod" in method.decorator_names else None
+            return self._infer.function_ref(method, bound)
+        for candidate in self.mro(cls):
+            if attr in candidate.nested:
+                return v.ClassRef(candidate.nested[attr])
+        value = self.attribute_type(cls, attr)
+        return v.reroot(value, v.Origin("global", f"{cls.module.dotted}:{cls.name}.{attr}"))
+
+    def holds_session(self, cls: sym.Class) -> bool:
+        """Whether objects of the class can reach a session through their attributes."""
+        known = self._holds.get(cls.key)
+        if known is not None:
+            return known
+        self._holds[cls.key] = False
+        value = self._computes_holding(cls)
+        self._holds[cls.key] = value
+        return value
+
+    def _computes_holding(self, cls: sym.Class) -> bool:
+        if self.is_model(cls):
+            return False
+        names: set[str] = set()
+        for candidate in self.mro(cls):
+            names.update(self.assigned(candidate))
+            names.update(n for n, a in candidate.attributes.items() if a.annotation is not None)
+        if any(self._value_holds(self.attribute_type(cls, n)) for n in sorted(names)):
+            return True
+        abstract = any(m.is_abstract for m in cls.methods.values())
+        return abstract and any(self.holds_session(sub) for sub in self.subclasses(cls))
+
+    def _value_holds(self, value: v.Value) -> bool:
+        if isinstance(value, v.Session):
+            return True
+        if isinstance(value, v.Instance):
+            return self.holds_session(value.cls)
+        if isinstance(value, v.Options):
+            return any(self._value_holds(o) for o in value.options)
+        if isinstance(value, v.Sequence):
+            return self._value_holds(value.item)
+        return False
+
+    # ---- construction ----------------------------------------------------------------------------------------------
+
+    def fields(
+        self, cls: sym.Class, args: tuple[v.Value, ...], keywords: Iterable[tuple[str, v.Value]], loc: s.Loc
+    ) -> tuple[tuple[str, v.Value], ...]:
+        """What the constructor puts into attributes, for the attributes that matter to sessions."""
+        from sessionlint.project.infer import place_origin
+
+        init = self.method(cls, "__init__")
+        found: dict[str, v.Value] = {}
+        if init is not None and not init.is_abstract:
+            reference = v.FunctionRef(init, v.Instance(cls))
+            binding = self._infer.bind(reference, args, keywords)
+            self._run_assignments(init, binding, found, place_origin(loc), depth=0)
+        else:
+            names = self._data_fields(cls)
+            for name, value in zip(names, args, strict=False):
+                found[name] = value
+            found.update((n, x) for n, x in keywords if n in names)
+        return tuple((n, x) for n, x in sorted(found.items()) if self._matters(x))
+
+    def _data_fields(self, cls: sym.Class) -> list[str]:
+        names: list[str] = []
+        for candidate in reversed(self.mro(cls)):
+            names.extend(a.name for a in candidate.facts.attributes if a.annotation is not None and a.name not in names)
+        return names
+
+    def _matters(self, value: v.Value) -> bool:
+        if isinstance(value, (v.FunctionRef, v.Instance, v.Factory, v.Session, v.Partial, v.ClassRef)):
+            return True
+        if isinstance(value, v.Options):
+            return any(self._matters(o) for o in value.options)
+        if isinstance(value, v.Literal):
+            return value.value is None
+        return bool(self._infer.holds(value))
+
+    def _run_assignments(
+        self,
+        function: sym.Function,
+        binding: Mapping[str, v.Value],
+        found: dict[str, v.Value],
+        fresh: v.Origin,
+        depth: int,
+    ) -> None:
+        """Evaluate what a method assigns to ``self`` when called with ``binding``; follows ``super()`` calls."""
+        from sessionlint.project.infer import Scope
+
+        infer = self._infer
+        receiver = function.receiver or "self"
+        cls = function.owner
+        env: dict[str, v.Value] = dict(binding)
+        for name in function.parameters:
+            env.setdefault(name, v.UNKNOWN)
+        scope = Scope(function.module, function, env)
+        mine = frozenset({fresh}).union(*(infer.holds(x) for x in binding.values()))
+        for stmt in sym.statements(function.facts.body):
+            if isinstance(stmt, s.Expression):
+                call = stmt.value.value if isinstance(stmt.value, s.Await) else stmt.value
+                if isinstance(call, s.Call) and isinstance(call.func, s.Attribute) and cls is not None and depth < 6:
+                    base = call.func.value
+                    if isinstance(base, s.Call) and sym.last_name(base.func) == "super":
+                        above = self.method(cls, call.func.attr, skip=1)
+                        if above is not None and above is not function:
+                            args = tuple(infer.expr(a, scope) for a in call.args)
+                            given = [(k.name or "**", infer.expr(k.value, scope)) for k in call.keywords]
+                            inner = infer.bind(v.FunctionRef(above, env.get(receiver, v.UNKNOWN)), args, given)
+                            self._run_assignments(above, inner, found, fresh, depth + 1)
+                continue
+            for target, expr, _ in _assignments(stmt):
+                value = infer.expr(expr, scope)
+                value = infer.substitute(value, {}, fresh, mine) if _is_local(value) else value
+                if isinstance(target, s.Name):
+                    env[target.id] = value
+                elif (
+                    isinstance(target, s.Attribute) and isinstance(target.value, s.Name) and target.value.id == receiver
+                ):
+                    previous = found.get(target.attr)
+                    found[target.attr] = value if previous is None else v.union((previous, value))
+                    env[f"{receiver}.{target.attr}"] = found[target.attr]
+
+    def enter(self, obj: v.Instance, origin: v.Origin) -> v.Value:
+        """What ``with obj as x`` binds: the result of ``__aenter__``, with the sessions that opens from ``origin``."""
+        method = self.method(obj.cls, "__aenter__") or self.method(obj.cls, "__enter__")
+        if method is None:
+            return obj
+        found = dict(obj.fields)
+        opened: dict[str, v.Value] = {}
+        receiver = method.receiver or "self"
+        binding: dict[str, v.Value] = {receiver: obj}
+        binding.update((f"{receiver}.{n}", x) for n, x in obj.fields)
+        self._run_assignments(method, binding, opened, origin, depth=0)
+        found.update((n, x) for n, x in opened.items() if self._matters(x))
+        entered = v.Instance(obj.cls, obj.root if not opened else None, tuple(sorted(found.items())))
+        result = self._infer.returns(method)
+        if isinstance(result, v.Instance) and result.cls in self.mro(obj.cls):
+            return entered
+        if isinstance(result, v.Unknown):
+            return entered if _returns_receiver(method) else v.UNKNOWN
+        return self._infer.substitute(result, {receiver: entered}, origin)
+
+
+def most_concrete(classes: Classes, value: v.Value) -> v.Value:
+    """Drop interfaces from alternatives where an implementation of them is among the rest."""
+    if not isinstance(value, v.Options):
+        return value
+    kept = []
+    for option in value.options:
+        if isinstance(option, v.Instance):
+            below = [
+                o
+                for o in value.options
+                if isinstance(o, v.Instance) and o.cls is not option.cls and option.cls in classes.mro(o.cls)
+            ]
+            if below:
+                continue
+        kept.append(option)
+    return v.union(kept)
+
+
+def _is_local(value: v.Value) -> bool:
+    if isinstance(value, v.Session):
+        return value.origin is not None and value.origin.kind == "local"
+    if isinstance(value, v.Instance):
+        return any(_is_local(x) for _, x in value.fields)
+    return False
+
+
+def _returns_receiver(method: sym.Function) -> bool:
+    return any(
+        isinstance(stmt, s.Return) and isinstance(stmt.value, s.Name) and stmt.value.id == method.receiver
+        for stmt in sym.statements(method.facts.body)
+    )
+
+
+def _assignments(stmt: s.Stmt) -> Iterable[tuple[s.Expr, s.Expr, s.Expr | None]]:
+    """(target, value, annotation) of every single assignment a statement makes."""
+    if isinstance(stmt, s.Assign):
+        for target in stmt.targets:
+            if isinstance(target, s.Collection) and isinstance(stmt.value, s.Collection):
+                for inner, part in zip(target.items, stmt.value.items, strict=False):
+                    yield inner, part, None
+            else:
+                yield target, stmt.value, None
+    elif isinstance(stmt, s.AnnotatedAssign):
+        if stmt.value is not None:
+            yield stmt.target, stmt.value, stmt.annotation
+        else:
+            yield stmt.target, s.Constant(None, stmt.loc), stmt.annotation
+    elif isinstance(stmt, s.With):
+        for item in stmt.items:
+            if isinstance(item.target, s.Attribute):
+                yield item.target, item.context, None

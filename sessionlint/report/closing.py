@@ -1,0 +1,62 @@
+"""The lines around the findings: what was believed, what was found, what was and was not looked at."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from sessionlint.findings import Beliefs, FixSafety, Report, Severity
+
+
+def found(report: Report) -> str:
+    """``Found 9 findings (3 errors, 6 warnings) in 4 files. [*] 3 fixable with sessionlint fix.``"""
+    findings = report.findings
+    if not findings:
+        quiet = f" {_count(len(report.suppressed), 'finding')} suppressed." if report.suppressed else ""
+        return "Found no findings." + quiet
+    kinds = Counter(one.severity for one in findings)
+    words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+    parts = ", ".join(_count(kinds[severity], word) for severity, word in words.items() if kinds[severity])
+    files = len({one.place.file for one in findings})
+    fixable = sum(1 for one in findings if one.fix is FixSafety.SAFE)
+    fixes = f" [*] {fixable} fixable with sessionlint fix." if fixable else ""
+    return f"Found {_count(len(findings), 'finding')} ({parts}) in {_count(files, 'file')}.{fixes}"
+
+
+def checked(report: Report, seconds: str) -> str:
+    """``Checked 136 files (41 analysed, 1 could not be parsed) in 0.6 s.`` and what stayed unresolved."""
+    summary = report.summary
+    unparsed = f", {summary.unparsed} could not be parsed" if summary.unparsed else ""
+    calls = summary.unresolved_calls
+    unresolved = f" {_count(calls, 'call')} unresolved: sessionlint show unresolved" if calls else ""
+    head = f"Checked {_count(summary.files, 'file')} ({summary.analysed} analysed{unparsed})"
+    return f"{head} in {seconds} s.{unresolved}"
+
+
+def believed(beliefs: Beliefs) -> str:
+    """``1 session factory (async_session_maker), 1 provider (get_db), 12 repositories, 31 models; fastapi ...``"""
+    parts = [
+        _named(beliefs.factories, "session factory", "session factories"),
+        _named(beliefs.providers, "provider", "providers"),
+        _named(beliefs.units_of_work, "unit of work", "units of work") if beliefs.units_of_work else "",
+        _count(len(beliefs.repositories), "repository", "repositories"),
+        _count(len(beliefs.models), "model"),
+    ]
+    versions = "; " + ", ".join(beliefs.versions) if beliefs.versions else ""
+    return ", ".join(part for part in parts if part) + versions
+
+
+def statistics(report: Report) -> str:
+    """Findings per rule, most frequent first."""
+    counts = Counter((one.code, one.name) for one in report.findings)
+    width = len(str(max(counts.values(), default=0)))
+    ordered = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
+    return "".join(f"{count:>{width}}  {code}  {name}\n" for (code, name), count in ordered)
+
+
+def _named(names: tuple[str, ...], one: str, many: str) -> str:
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return _count(len(names), one, many) + (f" ({shown})" if names else "")
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,92 @@
+"""What rule files share: how a finding is drafted and how a chain of calls becomes a trace.
+
+A rule file says what is wrong; code, name and severity come from the file itself (``registry``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sessionlint.effects import Analysis
+from sessionlint.effects.state import Link, Write
+from sessionlint.facts.shape import Loc
+from sessionlint.findings import FixSafety, Place, Severity, Step
+from sessionlint.project import values as v
+from sessionlint.project.symbols import Function
+
+
+class Draft(NamedTuple):
+    """A finding before the registry adds code, name and severity (``severity`` here overrides the rule's)."""
+
+    function: Function
+    loc: Loc
+    message: str
+    help: str
+    label: str = ""
+    trace: tuple[Step, ...] = ()
+    severity: Severity | None = None
+    fix: FixSafety = FixSafety.NONE
+
+    @property
+    def place(self) -> Place:
+        return Place(self.function.module.path, *self.loc)
+
+
+def step(path: str, loc: Loc, text: str) -> Step:
+    return Step(Place(path, *loc), text)
+
+
+def chain_steps(chain: Iterable[Link]) -> tuple[Step, ...]:
+    """The calls of a chain as steps."""
+    return tuple(step(link.path, link.loc, link.text) for link in chain)
+
+
+def write_steps(write: Write) -> tuple[Step, ...]:
+    """How a write got into the session: the calls that lead to it and the write itself."""
+    return (*chain_steps(write.chain), step(write.path, write.loc, write_text(write)))
+
+
+def write_text(write: Write) -> str:
+    """``insert SessionModel``."""
+    return f"{write.kind} {write.model.name}" if write.model is not None else write.kind
+
+
+def described(write: Write) -> str:
+    """A write as the subject of a sentence: ``the `SessionModel` insert``."""
+    return (
+        f"the `{write.model.name}` {write.kind}"
+        if write.model is not None
+        else f"an {write.kind}"
+        if write.kind[:1] in "aeiou"
+        else f"a {write.kind}"
+    )
+
+
+def local_place(write: Write) -> Loc:
+    """Where, in the function that looks at it, the write happens: the call that leads there, or the write itself."""
+    return write.chain[0].loc if write.chain else write.loc
+
+
+def spelled(origin: v.Origin) -> str:
+    """A session as the function spells it: ``db``, ``self._db``."""
+    return str(origin) if origin.name != "*" else "the session"
+
+
+def callers_steps(analysis: Analysis, function: Function, limit: int = 6) -> tuple[Step, ...]:
+    """One chain of calls from an entry point (or as far up as known) down to the function."""
+    best: tuple[Step, ...] = ()
+    waiting: list[tuple[Function, tuple[Step, ...]]] = [(function, ())]
+    seen = {function.key}
+    while waiting:
+        current, steps = waiting.pop(0)
+        if analysis.entries.boundary(current) or len(steps) >= limit:
+            return steps
+        if len(steps) > len(best):
+            best = steps
+        for caller, loc, _ in analysis.callers.get(current.key, ()):
+            if caller.key not in seen and not caller.module.is_test:
+                seen.add(caller.key)
+                text = f"{caller.qualname} calls {current.qualname}()"
+                waiting.append((caller, (step(caller.module.path, loc, text), *steps)))
+    return best

@@ -1,0 +1,120 @@
+"""All rules, found by file name: ``ses301_write_without_commit.py`` is code SES301, name write-without-commit.
+
+There is no second list. A rule file holds its documentation (module docstring), ``SEVERITY``, ``DEFAULT``, ``BAD`` and
+``GOOD`` examples and ``check``; optionally ``YIELDS_TO`` (codes that say more about the same line, or about the same
+function where prefixed with ``function:``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from sessionlint.findings import Finding, FixSafety, Severity
+
+if TYPE_CHECKING:
+    from sessionlint.effects import Analysis
+    from sessionlint.rules.base import Draft
+
+_FILE = re.compile(r"(ses\d{3})_(\w+)\.py$")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. ``check`` yields complete findings, without fingerprints."""
+
+    code: str
+    name: str
+    severity: Severity
+    default: bool
+    doc: str
+    summary: str
+    fix: FixSafety
+    bad: tuple[str, ...]
+    good: tuple[str, ...]
+    yields_to: tuple[str, ...]
+    check: Callable[[Analysis], Iterator[Finding]]
+
+
+@lru_cache(maxsize=1)
+def codes_and_names() -> dict[str, str]:
+    """Code to name of every rule, from the file names alone."""
+    found = {}
+    for path in sorted(Path(__file__).parent.iterdir()):
+        match = _FILE.match(path.name)
+        if match:
+            found[match[1].upper()] = match[2].replace("_", "-")
+    return found
+
+
+@lru_cache(maxsize=1)
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule, by code."""
+    return tuple(_load(code, name) for code, name in codes_and_names().items())
+
+
+def _load(code: str, name: str) -> Rule:
+    module = importlib.import_module(f"sessionlint.rules.{code.lower()}_{name.replace('-', '_')}")
+    doc = module.__doc__ or ""
+    return Rule(
+        code,
+        name,
+        module.SEVERITY,
+        module.DEFAULT,
+        doc,
+        doc.strip().split("\n", 1)[0],
+        getattr(module, "FIX", FixSafety.NONE),
+        module.BAD,
+        module.GOOD,
+        getattr(module, "YIELDS_TO", ()),
+        _checker(module, code, name),
+    )
+
+
+def _checker(module: ModuleType, code: str, name: str) -> Callable[[Analysis], Iterator[Finding]]:
+    def check(analysis: Analysis) -> Iterator[Finding]:
+        for draft in module.check(analysis):
+            yield _finish(draft, code, name, module.SEVERITY)
+
+    return check
+
+
+def _finish(draft: Draft, code: str, name: str, severity: Severity) -> Finding:
+    return Finding(
+        code,
+        name,
+        draft.severity or severity,
+        draft.message,
+        draft.place,
+        draft.function.qualname,
+        draft.label,
+        draft.help,
+        draft.trace,
+        draft.fix,
+    )
+
+
+def more_specific(findings: Iterable[Finding]) -> list[Finding]:
+    """Of findings about one line (or one function, where a rule says so), keep those of the more specific rules."""
+    kept = list(findings)
+    yields = {rule.code: rule.yields_to for rule in all_rules() if rule.yields_to}
+    lines = {(f.code, f.place.file, f.place.line) for f in kept}
+    functions = {(f.code, f.place.file, f.function) for f in kept}
+
+    def gives_way(finding: Finding) -> bool:
+        for other in yields.get(finding.code, ()):
+            scope, _, code = other.rpartition(":")
+            if scope == "function":
+                if (code, finding.place.file, finding.function) in functions:
+                    return True
+            elif (code, finding.place.file, finding.place.line) in lines:
+                return True
+        return False
+
+    return [f for f in kept if not gives_way(f)]

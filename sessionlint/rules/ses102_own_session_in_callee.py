@@ -1,0 +1,344 @@
+"""A function that already has a session opens a second one, or is called from inside one and opens its own.
+
+## What it does
+
+Reports the place where a second session is opened although one is at hand: as a parameter, as `self._db`, or, across
+calls, because the caller holds a session with work in it at that moment. The caller is shown in the trace.
+
+Not reported: savepoints (`begin_nested`) and `no_autoflush`, which are no sessions; and functions marked as an
+independent transaction, for rows that must survive the caller's rollback (failure log, outbox).
+
+## Why is this bad
+
+Two sessions are two database transactions on two connections. The second does not see what the first has flushed, so a
+foreign key does not find its parent. Whatever the second commits stays when the first rolls back. And each such call
+holds two connections at a time: with a pool of ten, ten concurrent requests wait for each other until the pool times
+out.
+
+## Instead
+
+Pass the session on and write through it. If the rows must survive a rollback of the caller, say so: decorate the
+function with `@independent_transaction` or write `# sessionlint: ignore[SES102] -- reason`.
+
+## Fix safety
+
+There is no fix: the second session's own commit, and what it must survive, is a decision.
+
+## Options
+
+- `session-factories`, `session-providers`: further dotted names that open sessions.
+
+## Symptom at run time
+
+- PostgreSQL: `sqlalchemy.exc.IntegrityError: ... ForeignKeyViolationError: insert or update on table "..." violates
+  foreign key constraint "..."`.
+- SQLite: `sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database is locked`.
+- Under load: `sqlalchemy.exc.TimeoutError: QueuePool limit of size ... reached, connection timed out`.
+
+## References
+
+- https://docs.sqlalchemy.org/en/20/orm/session_basics.html#when-do-i-construct-a-session-when-do-i-commit-it-and-when-do-i-close-it
+- https://docs.sqlalchemy.org/en/20/errors.html#error-3o7r
+- https://github.com/bitcart/bitcart/issues/584
+- https://github.com/topoteretes/cognee/pull/4389
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sessionlint.effects import Analysis
+from sessionlint.effects.observations import Created
+from sessionlint.findings import Severity
+from sessionlint.project.symbols import Function
+from sessionlint.rules.base import Draft, callers_steps, spelled
+
+SEVERITY = Severity.ERROR
+DEFAULT = True
+YIELDS_TO = ("SES105", "SES106", "SES117", "function:SES116")
+
+BAD = (
+    """
+# --- app/db.py ---
+import os
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+engine = create_async_engine(os.environ["DATABASE_URL"])
+open_session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with open_session() as db:
+        yield db
+# --- app/models.py ---
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    article: Mapped[str]
+
+
+class Entry(Base):
+    __tablename__ = "entrys"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int]
+
+# --- app/orders.py ---
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import open_session
+from app.models import Entry, Order
+
+
+class OrderService:
+    def __init__(self, db: AsyncSession) -> None:
+        self._db = db
+
+    async def place(self, article: str) -> None:
+        order = Order(article=article)
+        self._db.add(order)
+        await self._db.flush()
+        async with open_session() as own:  # SES102
+            own.add(Entry(order_id=order.id))
+            await own.commit()
+
+
+async def cancel(db: AsyncSession, order: Order) -> None:
+    await db.delete(order)
+    async with open_session.begin() as own:  # SES102
+        own.add(Entry(order_id=order.id))
+""",
+    """
+# --- app/db.py ---
+import os
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+engine = create_async_engine(os.environ["DATABASE_URL"])
+open_session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with open_session() as db:
+        yield db
+# --- app/models.py ---
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    article: Mapped[str]
+
+
+class Entry(Base):
+    __tablename__ = "entrys"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int]
+
+# --- app/journal.py ---
+from app.db import open_session
+from app.models import Entry
+
+
+async def record(order_id: int) -> None:
+    async with open_session() as own:  # SES102
+        own.add(Entry(order_id=order_id))
+        await own.commit()
+
+
+# --- app/orders.py ---
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.journal import record
+from app.models import Order
+
+
+async def place(db: AsyncSession, article: str) -> None:
+    order = Order(article=article)
+    db.add(order)
+    await db.flush()
+    await record(order.id)
+""",
+)
+
+GOOD = (
+    """
+# --- app/db.py ---
+import os
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+engine = create_async_engine(os.environ["DATABASE_URL"])
+open_session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with open_session() as db:
+        yield db
+# --- app/models.py ---
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    article: Mapped[str]
+
+
+class Entry(Base):
+    __tablename__ = "entrys"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    order_id: Mapped[int]
+
+# --- app/orders.py ---
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import Entry, Order
+
+
+async def record(db: AsyncSession, order_id: int) -> None:
+    db.add(Entry(order_id=order_id))
+
+
+async def place(db: AsyncSession, article: str) -> None:
+    order = Order(article=article)
+    db.add(order)
+    await db.flush()
+    with db.no_autoflush:
+        async with db.begin_nested():
+            await record(db, order.id)
+""",
+    '''
+# --- app/db.py ---
+import os
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+engine = create_async_engine(os.environ["DATABASE_URL"])
+open_session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with open_session() as db:
+        yield db
+# --- app/models.py ---
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Failure(Base):
+    __tablename__ = "failures"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+
+# --- app/failures.py ---
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import open_session
+from app.models import Failure
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def independent_transaction(function: F) -> F:
+    """Marks a function whose rows must survive the caller's rollback."""
+    return function
+
+
+@independent_transaction
+async def record_failure(db: AsyncSession, reason: str) -> None:
+    who = db.info.get("who", "system")
+    async with open_session.begin() as own:
+        own.add(Failure(reason=f"{who}: {reason}"))
+''',
+    """
+# --- app/db.py ---
+import os
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+engine = create_async_engine(os.environ["DATABASE_URL"])
+open_session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with open_session() as db:
+        yield db
+# --- app/models.py ---
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Event(Base):
+    __tablename__ = "events"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sent: Mapped[bool]
+
+# --- app/relay.py ---
+from sqlalchemy import delete, select
+
+from app.db import open_session
+from app.models import Event
+
+
+async def relay() -> int:
+    async with open_session() as db:
+        keys = (await db.scalars(select(Event.id))).all()
+    for key in keys:
+        async with open_session.begin() as db:
+            await db.execute(delete(Event).where(Event.id == key))
+    return len(keys)
+""",
+)
+
+
+def check(analysis: Analysis) -> Iterator[Draft]:
+    """Yield a draft for every place that breaks the rule."""
+    for function, seen in analysis.observations(Created):
+        if seen.at_hand is None or _is_independent(function) or function.key in analysis.providers:
+            continue
+        at_hand = "the session opened around it" if seen.at_hand.kind == "local" else f"`{spelled(seen.at_hand)}`"
+        yield Draft(
+            function,
+            seen.loc,
+            f"`{function.qualname}` opens a second session with `{seen.text}` although it has {at_hand}",
+            "use the session at hand; mark a transaction that must survive on its own as independent",
+            "does not see what the first session has flushed",
+            callers_steps(analysis, function),
+        )
+
+
+def _is_independent(function: Function) -> bool:
+    """Marked as a transaction of its own: by a decorator or a name that says so."""
+    names = {*function.decorator_names, function.name}
+    return any("independent" in n.lower() or "autonomous" in n.lower() for n in names)

@@ -1,0 +1,420 @@
+"""The body of a streaming response uses the request's session.
+
+## What it does
+
+Reports a generator that is handed to `StreamingResponse` (or another streaming response) and uses a session which a
+FastAPI dependency closes: captured from the endpoint, passed as an argument, or held by a service (`self._db`). The
+finding stands inside the generator, at the first use of the session; the trace leads from the endpoint to it.
+
+The FastAPI version decides what happens, so the message names it:
+
+| FastAPI | end of the dependency | what the stream meets |
+|---|---|---|
+| up to 0.105 | after the response | open session, held for the whole stream |
+| 0.106-0.117 | before the body is produced | closed session: writes are lost |
+| 0.118 and later | after the response | open session, held for the whole stream |
+| `scope="function"` (0.121 and later) | before the body is produced | closed session: writes are lost |
+
+## Why is this bad
+
+On a closed session nothing fails. SQLAlchemy reopens it on the next call, the generator writes and flushes, the client
+reads its stream and gets HTTP 200. Nobody commits any more and nobody closes: every row is lost, and every stream
+leaves one connection `idle in transaction` until the garbage collector finds it. Where the dependency ends later, the
+rows may be saved, but the transaction lasts as long as the slowest client reads.
+
+## Instead
+
+Open a session inside the generator, short, with no `yield` in it:
+
+    async def body():
+        async for token in model.answer(question):
+            yield token
+        async with maker.begin() as db:
+            db.add(Message(body=question))
+
+or read everything in the endpoint and give the generator plain data.
+
+## When it is silent
+
+The generator uses plain data only, or opens its own session; the "stream" is a finished body
+(`StreamingResponse(iter([text]))`); on FastAPI up to 0.105 and from 0.118 on, the generator commits before each chunk;
+a websocket, whose dependencies stay open.
+
+## Fix safety
+
+No fix: the stream needs transactions of its own, and where they begin and end is a decision.
+
+## Options
+
+`target`: the FastAPI version. Without it a lock file decides; a declared range that admits both behaviours is reported
+and said.
+
+## Symptom at run time
+
+HTTP 200 with the complete body, 0 rows, one connection `idle in transaction` per stream; later
+`sqlalchemy.exc.TimeoutError: QueuePool limit of size ... reached`.
+
+## References
+
+- https://fastapi.tiangolo.com/advanced/advanced-dependencies/
+- https://fastapi.tiangolo.com/release-notes/
+- https://github.com/fastapi/fastapi/issues/11143
+- https://github.com/fastapi/fastapi/pull/14099
+- https://github.com/fastapi/fastapi/pull/14262
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sessionlint.effects import Analysis
+from sessionlint.effects.observations import Streamed, Suspended
+from sessionlint.facts.shape import Loc
+from sessionlint.findings import Severity
+from sessionlint.project import values as v
+from sessionlint.project.symbols import Function
+from sessionlint.rules.base import Draft, spelled, step
+
+SEVERITY = Severity.ERROR
+DEFAULT = True
+
+#: FastAPI versions that run a dependency's exit code before the response body: [low, high)
+_CLOSED_EARLY = ("0.106", "0.118")
+
+BAD = (
+    """
+# --- pyproject.toml ---
+[project]
+name = "answers"
+version = "1"
+dependencies = ["fastapi==0.115.6", "sqlalchemy[asyncio]>=2"]
+
+# --- app/db.py ---
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+maker = async_sessionmaker(create_async_engine("postgresql+asyncpg://app@db/app"), expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Message(Base):
+    __tablename__ = "messages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str]
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with maker() as db:
+        yield db
+
+# --- app/service.py ---
+from collections.abc import AsyncIterator
+
+from fastapi import Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Message, get_db
+
+
+class AnswerService:
+    def __init__(self, db: AsyncSession) -> None:
+        self._db = db
+
+    async def stream(self, question: str) -> AsyncIterator[str]:
+        for word in question.split():
+            yield word
+        self._db.add(Message(body=question))  # SES501
+        await self._db.flush()
+
+
+def get_service(db: AsyncSession = Depends(get_db)) -> AnswerService:
+    return AnswerService(db)
+
+# --- app/routes.py ---
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Message, get_db
+from app.service import AnswerService, get_service
+
+router = APIRouter()
+
+
+@router.post("/answers")
+async def answer(question: str, db: AsyncSession = Depends(get_db)) -> StreamingResponse:
+    async def body() -> AsyncIterator[str]:
+        db.add(Message(body=question))  # SES501
+        await db.commit()
+        for word in question.split():
+            yield word
+
+    return StreamingResponse(body())
+
+
+@router.post("/answers/service")
+async def answer_by_service(question: str, service: AnswerService = Depends(get_service)) -> StreamingResponse:
+    return StreamingResponse(service.stream(question))
+""",
+    """
+# --- pyproject.toml ---
+[project]
+name = "answers"
+version = "1"
+dependencies = ["fastapi==0.128.0", "sqlalchemy[asyncio]>=2"]
+
+# --- app/db.py ---
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+maker = async_sessionmaker(create_async_engine("postgresql+asyncpg://app@db/app"), expire_on_commit=False)
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with maker() as db:
+        yield db
+
+# --- app/routes.py ---
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import StreamingResponse
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import get_db
+
+router = APIRouter()
+
+
+@router.post("/visits")
+async def visit(page: str, db: Annotated[AsyncSession, Depends(get_db, scope="function")]) -> StreamingResponse:
+    async def body() -> AsyncIterator[str]:
+        await db.execute(text("insert into visits (page) values (:p)"), {"p": page})  # SES501
+        await db.commit()
+        yield page
+
+    return StreamingResponse(body())
+
+
+@router.get("/readings")
+async def readings(db: Annotated[AsyncSession, Depends(get_db)]) -> StreamingResponse:
+    async def body() -> AsyncIterator[str]:
+        rows = await db.execute(text("select id, value from readings"))  # SES501
+        for row in rows:
+            yield f"{row.id};{row.value} "
+
+    return StreamingResponse(body())
+""",
+)
+
+GOOD = (
+    '''
+# --- pyproject.toml ---
+[project]
+name = "answers"
+version = "1"
+dependencies = ["fastapi==0.115.6", "sqlalchemy[asyncio]>=2"]
+
+# --- app/db.py ---
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+maker = async_sessionmaker(create_async_engine("postgresql+asyncpg://app@db/app"), expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Message(Base):
+    __tablename__ = "messages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str]
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with maker() as db:
+        yield db
+
+
+async def save_message(body: str) -> None:
+    async with maker.begin() as db:
+        db.add(Message(body=body))
+
+# --- app/routes.py ---
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Depends, WebSocket
+from fastapi.responses import StreamingResponse
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Message, get_db, maker, save_message
+
+router = APIRouter()
+
+
+@router.post("/answers")
+async def answer(question: str) -> StreamingResponse:
+    """The stream opens its own session, after the last chunk."""
+
+    async def body() -> AsyncIterator[str]:
+        for word in question.split():
+            yield word
+        async with maker.begin() as db:
+            db.add(Message(body=question))
+
+    return StreamingResponse(body())
+
+
+@router.get("/messages/{message_id}/words")
+async def words(message_id: int, db: AsyncSession = Depends(get_db)) -> StreamingResponse:
+    """The session is used before the stream; the stream gets plain text and saves through a function of its own."""
+    message = await db.get_one(Message, message_id)
+    found = message.body
+
+    async def body() -> AsyncIterator[str]:
+        for word in found.split():
+            yield word
+        await save_message(found)
+
+    return StreamingResponse(body())
+
+
+@router.get("/messages.txt")
+async def download(db: AsyncSession = Depends(get_db)) -> StreamingResponse:
+    """A finished body, no stream."""
+    bodies = (await db.scalars(select(Message.body))).all()
+    return StreamingResponse(iter(["; ".join(bodies)]))
+
+
+@router.websocket("/chat")
+async def chat(socket: WebSocket, db: AsyncSession = Depends(get_db)) -> None:
+    """The dependency of a websocket stays open until the endpoint ends."""
+    await socket.accept()
+    while True:
+        db.add(Message(body=await socket.receive_text()))
+        await db.commit()
+''',
+    '''
+# --- pyproject.toml ---
+[project]
+name = "answers"
+version = "1"
+dependencies = ["fastapi==0.128.0", "sqlalchemy[asyncio]>=2"]
+
+# --- app/db.py ---
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+maker = async_sessionmaker(create_async_engine("postgresql+asyncpg://app@db/app"), expire_on_commit=False)
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with maker() as db:
+        yield db
+
+# --- app/routes.py ---
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import StreamingResponse
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import get_db
+
+router = APIRouter()
+
+
+@router.post("/visits")
+async def visits(pages: str, db: AsyncSession = Depends(get_db)) -> StreamingResponse:
+    """This FastAPI keeps the session open, and the generator holds no transaction while the client reads."""
+
+    async def body() -> AsyncIterator[str]:
+        for page in pages.split():
+            await db.execute(text("insert into visits (page) values (:p)"), {"p": page})
+            await db.commit()
+            yield page
+
+    return StreamingResponse(body())
+''',
+)
+
+
+def check(analysis: Analysis) -> Iterator[Draft]:
+    """Yield a draft for every place that breaks the rule."""
+    told = set()
+    for function, seen in analysis.observations(Streamed):
+        for origin in seen.origins:
+            providers = analysis.request_sessions(function, origin.name) if origin.kind == "param" else []
+            if not providers or (seen.generator.key, function.key) in told:
+                continue
+            reason = _reason(analysis, seen.generator, {scope for _, scope in providers})
+            if not reason:
+                continue
+            told.add((seen.generator.key, function.key))
+            provider = providers[0][0]
+            yield Draft(
+                seen.generator,
+                _first_use(analysis, seen.generator),
+                f"the stream of `{function.qualname}` uses the request's session {_through(origin)}: {reason}",
+                "open a short session inside the generator, after the last chunk it does not need",
+                "runs after the endpoint has returned",
+                (
+                    step(provider.module.path, provider.facts.loc, f"{provider.name} provides the session"),
+                    step(function.module.path, seen.loc, f"{function.qualname} returns the stream"),
+                ),
+            )
+
+
+def _through(origin: v.Origin) -> str:
+    """The parameter that is the session, or that leads to it."""
+    return f"through `{spelled(origin.root)}`" if origin.path else f"`{spelled(origin)}`"
+
+
+def _reason(analysis: Analysis, generator: Function, scopes: set[str]) -> str:
+    if "function" in scopes:
+        return 'with scope="function" it is closed before the first chunk, and what the stream writes is lost'
+    version = analysis.settings.versions.get("fastapi")
+    early = version is not None and version.admits(*_CLOSED_EARLY)
+    late = version is None or version.admits("0.118", "999") or version.admits("0", "0.106")
+    if early and not late:
+        return "this FastAPI closes it before the first chunk, and what the stream writes is lost"
+    if early:
+        return "FastAPI 0.106-0.117 close it before the first chunk, and what the stream writes is lost"
+    if _suspends_open(analysis, generator, set()):
+        return "its transaction stays open, and its connection taken, for as long as the client reads"
+    return ""
+
+
+def _suspends_open(analysis: Analysis, generator: Function, seen: set[str]) -> bool:
+    """Whether the generator, or one it passes on, yields while the handed-in session has a transaction."""
+    if generator.key in seen:
+        return False
+    seen.add(generator.key)
+    result = analysis.result(generator)
+    if any(isinstance(o, Suspended) and not o.owned for o in result.observations):
+        return True
+    inner = (analysis.table.functions.get(e.callee) for e in result.edges if e.how == "iterate")
+    return any(_suspends_open(analysis, f, seen) for f in inner if f is not None)
+
+
+def _first_use(analysis: Analysis, generator: Function) -> Loc:
+    for event in analysis.result(generator).events:
+        if event.kind in {"read", "write", "flush", "commit", "call", "iterate"}:
+            return event.loc
+    return generator.facts.loc

@@ -1,0 +1,225 @@
+"""One run: discover, read, extract, analyse, apply the rules, judge; gives a ``Report``.
+
+The only place that sees the whole pipeline. Must not print and must not know the command line or output formats.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sessionlint.config.settings import AnalysisSettings, Settings, analysis_settings
+from sessionlint.config.versions import resolve
+from sessionlint.findings import Finding, Place, Problem, Report, Summary
+from sessionlint.selection import CommandLine, ignored_in, is_selected
+from sessionlint.source.discover import Listing, python_files
+from sessionlint.source.read import ReadProblem, decode, read
+from sessionlint.source.roles import is_test
+from sessionlint.verdicts import CANNOT_BE_PARSED, OWN_RULES, judge, parse_finding
+
+if TYPE_CHECKING:
+    from sessionlint.effects import Analysis
+    from sessionlint.facts import FileFacts, ParseProblem
+    from sessionlint.rules.registry import Rule
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to check: the project at ``root`` (absolute); ``paths`` relative to it filter the report only."""
+
+    root: str
+    settings: Settings
+    paths: tuple[str, ...] = ()
+    command_line: CommandLine = field(default_factory=CommandLine)
+    use_cache: bool = True
+    progress: Callable[[str], None] = lambda _stage: None
+
+
+@dataclass(frozen=True)
+class Project:
+    """The sources of a project with their facts."""
+
+    listing: Listing
+    sources: Mapping[str, bytes]
+    facts: tuple[FileFacts, ...]
+    unparsed: tuple[ParseProblem | ReadProblem, ...]
+    settings: AnalysisSettings
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run. ``crashed`` are the rules that raised; ``warnings`` are for stderr."""
+
+    report: Report
+    project: Project
+    crashed: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.project.warnings
+
+
+class NothingToCheck(Exception):
+    """No Python file lies where the user pointed; the message says where that is."""
+
+
+def gather(request: Request) -> Project:
+    """Discover, read and extract. Raises ``NothingToCheck``."""
+    settings = request.settings
+    request.progress("reading")
+    listing = python_files(
+        request.root,
+        exclude=settings.exclude,
+        respect_gitignore=settings.respect_gitignore,
+        named=request.paths,
+    )
+    if not any(in_paths(file, request.paths) for file in listing.files):
+        where = ", ".join(request.paths) or request.root
+        raise NothingToCheck(f"no Python files to check in {where}")
+    sources: dict[str, bytes] = {}
+    unparsed: list[ParseProblem | ReadProblem] = []
+    for file in listing.files:
+        content = read(request.root, file)
+        fault = content if isinstance(content, ReadProblem) else decode(file, content)
+        if isinstance(fault, ReadProblem):
+            unparsed.append(fault)
+        if isinstance(content, bytes):
+            sources[file] = content
+    readable = {file: source for file, source in sources.items() if file not in {one.path for one in unparsed}}
+    request.progress("parsing")
+    from sessionlint.cache import FactsCache, tool_stamp
+    from sessionlint.extraction import extract_all
+
+    cache = None
+    if request.use_cache:
+        cache = FactsCache(os.path.join(request.root, settings.cache_dir), tool_stamp())
+    extracted = extract_all(readable, cache, settings.jobs)
+    if cache is not None:
+        cache.save()
+    root = Path(request.root)
+    return Project(
+        listing,
+        sources,
+        extracted.facts,
+        (*unparsed, *extracted.unparsed),
+        analysis_settings(settings, root, resolve(root, settings.target)),
+        (cache.warning,) if cache is not None and cache.warning else (),
+    )
+
+
+def analyse(project: Project) -> Analysis:
+    """The effects of every function of a project; must run on a deep stack (``extraction.with_deep_stack``)."""
+    from sessionlint import effects
+
+    return effects.analyse(project.facts, project.settings)
+
+
+def check(request: Request) -> Outcome:
+    """Run everything. Raises ``NothingToCheck``."""
+    from sessionlint.extraction import with_deep_stack
+
+    started = time.perf_counter()
+    project = gather(request)
+    request.progress("analysing")
+    return with_deep_stack(lambda: _check(request, project, started))
+
+
+def _check(request: Request, project: Project, started: float) -> Outcome:
+    from sessionlint.rules import registry
+
+    analysis = analyse(project)
+    known = {**dict(OWN_RULES), **registry.codes_and_names()}
+    rules = [rule for rule in registry.all_rules() if _runs(rule, request)]
+    own = dict(OWN_RULES)
+    defaults = {rule.code: rule.default for rule in registry.all_rules()}
+    ran = {rule.code for rule in rules} | {
+        code
+        for code, name in own.items()
+        if is_selected(code, name, defaults.get(code, True), request.settings, request.command_line)
+    }
+    raw: list[Finding] = []
+    problems = list(project.listing.problems)
+    crashed: list[str] = []
+    for rule in rules:
+        try:
+            raw.extend(rule.check(analysis))
+        except Exception as error:
+            if os.environ.get("SESSIONLINT_DEBUG") == "1":
+                raise
+            crashed.append(rule.code)
+            problems.append(_crash(rule, error))
+    if CANNOT_BE_PARSED[0] in ran:
+        raw.extend(parse_finding(*fault) for fault in project.unparsed)
+    verdicts = judge(registry.more_specific(raw), project.sources, known, frozenset(ran), _reported(request))
+    beliefs = analysis.beliefs
+    if not beliefs.versions:
+        beliefs = replace(beliefs, versions=tuple(str(one) for one in project.settings.versions.values()))
+    report = Report(
+        findings=verdicts.findings,
+        suppressed=verdicts.suppressed,
+        problems=tuple(problems),
+        unresolved=analysis.unresolved,
+        beliefs=beliefs,
+        summary=Summary(
+            files=len(project.listing.files),
+            analysed=analysis.analysed_files,
+            unparsed=len(project.unparsed),
+            unresolved_calls=len(analysis.unresolved),
+            seconds=time.perf_counter() - started,
+        ),
+    )
+    return Outcome(report, project, tuple(crashed))
+
+
+def _runs(rule: Rule, request: Request) -> bool:
+    return is_selected(rule.code, rule.name, rule.default, request.settings, request.command_line)
+
+
+def _crash(rule: Rule, error: Exception) -> Problem:
+    """A rule that raised: where inside this tool, without a traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})" if trace else ""
+    return Problem(
+        Place("", 0, 0, 0, 0),
+        f"rule {rule.code} {rule.name} failed and was skipped: {type(error).__name__}: {error}{where}",
+        "this is a fault of sessionlint: please report it; SESSIONLINT_DEBUG=1 shows the traceback",
+    )
+
+
+def in_paths(file: str, paths: tuple[str, ...]) -> bool:
+    """Whether a file lies at or below one of ``paths``; no paths, or the root itself, mean everything."""
+    return not paths or any(path in ("", ".") or file == path or file.startswith(path + "/") for path in paths)
+
+
+def _reported(request: Request) -> Callable[[Finding], bool]:
+    named = [path for path in request.paths if path not in ("", ".") and is_test(path + "/_.py")]
+
+    def decide(finding: Finding) -> bool:
+        file = finding.place.file
+        if finding.code == CANNOT_BE_PARSED[0]:
+            return in_paths(file, request.paths)  # what was not read at all is said wherever it stands
+        if not in_paths(file, request.paths) or ignored_in(file, finding.code, finding.name, request.settings):
+            return False
+        return request.settings.tests or not is_test(file) or (bool(named) and in_paths(file, tuple(named)))
+
+    return decide
+
+
+def explain_paths(request: Request) -> Iterator[tuple[str, str]]:
+    """Every listed file with what becomes of it: for ``show files``."""
+    project = gather(request)
+    faulty = {fault.path: fault.message for fault in project.unparsed}
+    for file in project.listing.files:
+        if file in faulty:
+            yield file, f"cannot be parsed: {faulty[file]}"
+        elif is_test(file) and not request.settings.tests:
+            yield file, "analysed, not reported (test)"
+        else:
+            yield file, "analysed and reported"

@@ -1,0 +1,87 @@
+"""The stream opens a session of its own, short and without a yield inside.
+
+The endpoint depends on no session at all, so it does not matter when FastAPI ends its dependencies.
+"""
+
+import asyncio
+import gc
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+engine = create_async_engine(os.environ["DATABASE_URL"])
+open_session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Message(Base):
+    __tablename__ = "ses501_good_messages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str]
+
+
+app = FastAPI()
+
+
+@app.post("/ask")
+async def ask(question: str) -> StreamingResponse:
+    async def answer() -> AsyncIterator[str]:
+        async with open_session.begin() as db:
+            db.add(Message(body=question))
+        for word in question.split():
+            yield word + " "
+
+    return StreamingResponse(answer(), media_type="text/plain")
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[httpx.AsyncClient]:
+    """The application, reached over HTTP semantics without a network."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://proof") as client:
+        yield client
+
+
+async def idle_in_transaction() -> int:
+    """Connections that PostgreSQL sees waiting with an open transaction after they touched this program's table."""
+    async with engine.connect() as connection:
+        return await connection.scalar(
+            text(
+                "select count(*) from pg_stat_activity where state = 'idle in transaction'"
+                " and datname = current_database() and query like '%ses501_good_%' and pid <> pg_backend_pid()"
+            )
+        )
+
+
+async def main() -> None:
+    gc.disable()  # a leaked connection lives until the collector finds it, which must not happen by chance
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+        await connection.run_sync(Base.metadata.create_all)
+
+    async with served() as client:
+        response = await client.post("/ask", params={"question": "what is a session"})
+    leaked = await idle_in_transaction()
+
+    async with open_session() as db:
+        rows = await db.scalar(select(func.count()).select_from(Message))
+    observed = {"status": response.status_code, "body": response.text, "rows": rows, "idle_in_transaction": leaked}
+    gc.collect()
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+    await engine.dispose()
+    print(json.dumps(observed))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
