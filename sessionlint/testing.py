@@ -24,7 +24,9 @@ def split_example(text: str) -> dict[str, str]:
             files.setdefault(current, [])
         else:
             files.setdefault(current, []).append(line)
-    return {name: "\n".join(lines) + "\n" for name, lines in files.items() if any(x.strip() for x in lines)}
+    if not any(line.strip() for line in files.get("example.py", ())):
+        files.pop("example.py", None)
+    return {name: "\n".join(lines) + "\n" for name, lines in files.items()}
 
 
 def check_example(text: str) -> list[tuple[str, int, str]]:

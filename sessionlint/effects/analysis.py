@@ -343,6 +343,8 @@ class Analysis:
         """
         if self.entries.boundary(function) or function.name in {"main", "run"} or function.name.startswith("run_"):
             return True
+        if "owns-transaction" in function.facts.marks:
+            return True
         if function.facts.is_generator and (
             {"contextmanager", "asynccontextmanager"} & function.decorator_names
             or function.key in self.entries.dependencies

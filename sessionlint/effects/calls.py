@@ -143,7 +143,9 @@ class Calls:
             self._commit(origin, transaction, call, state)
         elif kind == "rollback":
             text = _receiver_text(call)
-            frame.rollbacks.append(obs.RolledBack(call.loc, origin, text, frame.handler_depth > 0, False))
+            frame.rollbacks.append(
+                obs.RolledBack(call.loc, origin, text, frame.handler_depth > 0, False, bool(transaction.pending))
+            )
             frame.event(call.loc, "rollback", "rollback()")
             state.broken.pop(frame.key(origin), None)
             self._end_all(state, origin, commit=False)
@@ -279,8 +281,8 @@ class Calls:
         for name, transactions in summary.raises:
             failed = state.copy()
             self._transfer(transactions, binding, link, failed, entered)
-            wrote = any(t.pending for _, t in transactions)
-            frame.may_fail(failed, caught=name, database=wrote)
+            half_done = bool(name) and any(t.pending for t in failed.sessions.values())
+            frame.may_fail(failed, caught=name, database=half_done or any(t.pending for _, t in transactions))
         if frame.watchers:
             writes = any(t.flushed for variant in summary.variants for _, t in variant.transactions)
             frame.may_fail(state, database=writes)
@@ -382,6 +384,9 @@ class Calls:
 
     def _at_hand(self, wanted: v.Value, state: State) -> str:
         frame = self._frame
+        held = frame.engine.session_at_hand(frame.function)
+        if isinstance(wanted, v.Session) and held is not None and held.path:
+            return str(held)
         names = [*frame.function.parameters, *(n for n in state.env if "." not in n)]
         for name in dict.fromkeys(names):
             if name == frame.function.receiver or state.facts.get(name) in {"none", "falsy"}:
@@ -396,9 +401,14 @@ class Calls:
                 if owned is None or owned.active:
                     return name
             if isinstance(wanted, v.Instance) and isinstance(value, v.Instance):
-                if wanted.cls in self._infer.classes.mro(value.cls):
+                if wanted.cls in self._infer.classes.mro(value.cls) and self._is_open(value):
                     return name
         return ""
+
+    def _is_open(self, value: v.Value) -> bool:
+        """Whether the block that owns what a value holds has not ended yet."""
+        owners = [self._frame.owned.get(o) for o in self._infer.holds(value)]
+        return all(owned is None or owned.active for owned in owners)
 
     def _class(self, target: v.ClassRef, call: s.Call, state: State) -> list[State]:
         """Constructing: a session subclass opens a session; an ``__init__`` may do anything a function may."""
@@ -623,7 +633,9 @@ class Calls:
         frame.event(loc, "spawn", function.qualname, function.key)
         if summary.opens:
             here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
-            exposure = Exposure("spawn", frame.function.module.path, loc, function.qualname, here, summary.inserts)
+            exposure = Exposure(
+                "spawn", frame.function.module.path, loc, function.qualname, here, function.key, summary.inserts
+            )
             frame.expose(exposure, state)
 
     def _held(self, call: s.Call, state: State) -> frozenset[v.Origin]:

@@ -132,7 +132,7 @@ class Frame:
         self.result.summary = Summary(
             self._variants([(e.result, e.state) for e in normal]),
             self._variants([("any", state) for state in self.yields]),
-            tuple(dict.fromkeys((name, t) for name, t in raises if t))[:MAX_VARIANTS],
+            tuple(dict.fromkeys((name, t) for name, t in raises if t or name))[:MAX_VARIANTS],
             exposures[:MAX_EXPOSURES],
             frozenset(self.touches),
             self.opens,
@@ -239,8 +239,8 @@ class Frame:
             if writes and not transaction.unknown:
                 self.note(
                     obs.Exposed(
-                        loc, exposure.kind, transaction.origin or key, writes, exposure.text, exposure.models,
-                        exposure.chain,
+                        loc, exposure.kind, transaction.origin or key, writes, exposure.text, exposure.opener,
+                        exposure.loc, exposure.models, exposure.chain,
                     )
                 )  # fmt: skip
 
@@ -434,6 +434,10 @@ class Frame:
             if isinstance(stmt, s.For):
                 done.extend(state.copy() for state in current)
         inner_exits = self.exits.pop()
+        if isinstance(stmt, s.For):
+            for exit_ in inner_exits:
+                if exit_.kind in {"return", "break"}:
+                    self.scopes.abandon(stmt, exit_.state, exit_.loc)
         broken = [e.state for e in inner_exits if e.kind == "break"]
         self.exits[-1].extend(e for e in inner_exits if e.kind != "break")
         if isinstance(stmt, s.For):

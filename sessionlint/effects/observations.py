@@ -60,13 +60,15 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """``rollback()`` on a session. ``reraises``: every path after it in its handler raises."""
+    """``rollback()`` on a session. ``reraises``: every path after it in its handler raises; ``wrote``: something was
+    pending that this function knows of."""
 
     loc: Loc
     origin: Origin
     receiver: str
     in_handler: bool
     reraises: bool
+    wrote: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,18 @@ class Suspended:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """A caller's pending writes are held against a place (see :class:`summary.Exposure`)."""
+    """A caller's pending writes are held against a place (see :class:`summary.Exposure`).
+
+    ``opener`` is the key of the function that opens the other session, ``at`` where it does.
+    """
 
     loc: Loc
     kind: str
     origin: Origin
     writes: tuple[Write, ...]
     text: str
+    opener: str
+    at: Loc
     models: tuple[Class, ...]
     chain: tuple[Link, ...]
 

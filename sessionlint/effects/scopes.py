@@ -74,7 +74,7 @@ class Scopes:
         here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
         others = {k: t for k, t in state.sessions.items() if k != origin}
         frame.expose(
-            Exposure("session", frame.function.module.path, call.loc, text, here),
+            Exposure("session", frame.function.module.path, call.loc, text, here, frame.function.key),
             State(state.env, state.facts, others),
         )
 
@@ -470,11 +470,20 @@ class Scopes:
         )  # fmt: skip
         return True
 
-    def abandon(self, stmt: s.For, state: State) -> None:
-        """The loop over a provider is over."""
-        for origin, owned in self._frame.owned.items():
-            if owned.driven and owned.opened == stmt.loc:
-                state.sessions.pop(origin, None)
+    def abandon(self, stmt: s.For, state: State, left: s.Loc | None = None) -> None:
+        """The loop over a provider is over; ``left`` is where it was left early, before the provider could commit."""
+        frame = self._frame
+        for origin, owned in frame.owned.items():
+            if not owned.driven or owned.opened != stmt.loc:
+                continue
+            transaction = state.sessions.pop(origin, None)
+            if transaction is None or left is None or transaction.unknown:
+                continue
+            writes = tuple(w for w in transaction.pending if w.kind != "consumer")
+            if writes:
+                frame.scope_ends.append(
+                    obs.ScopeEnd(left, origin, writes, "return", transaction.committed, False, owned.opened)
+                )
 
     def next_called(self, call: s.Call, state: State) -> None:
         """``next(get_db())``: the generator object has no owner."""

@@ -31,7 +31,8 @@ class Exposure(NamedTuple):
     """A place where control goes to somebody who may look at the database while a caller's writes are pending.
 
     ``kind``: spawn (a task or job that opens its own session), session (another session is opened here), stream (a
-    stream starts). ``committed`` are the origins committed or rolled back before, on the way to it.
+    stream starts). ``opener`` is the key of the function whose place it is. ``committed`` are the origins committed
+    or rolled back before, on the way to it.
     """
 
     kind: str
@@ -39,6 +40,7 @@ class Exposure(NamedTuple):
     loc: Loc
     text: str
     committed: frozenset[Origin]
+    opener: str = ""
     models: tuple[Class, ...] = ()
     chain: tuple[Link, ...] = ()
 

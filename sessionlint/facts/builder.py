@@ -14,6 +14,7 @@ from typing import Any
 from sessionlint.facts import shape as s
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_MARK = re.compile(rb"#\s*sessionlint:\s*((?:owns|independent)-transaction)\b")
 _TEXT_LIMIT = 400  # characters of a literal worth keeping: enough to tell the verb of an SQL statement
 
 _COMPARISONS = {
@@ -57,6 +58,7 @@ class _Builder:
         self._ascii = source.isascii()
         self._lines: list[bytes] = [] if self._ascii else _LINE_END.split(source)
         self._line_count = len(_LINE_END.findall(source)) + 1
+        self._marks: dict[int, frozenset[str]] = _marks(source)
         self._scopes: list[_Scope] = [_Scope("module", "")]
         self._functions: list[s.FunctionFacts] = []
         self._classes: list[s.ClassFacts] = []
@@ -286,6 +288,7 @@ class _Builder:
             body,
             loc,
             node.end_lineno or node.lineno,
+            self._marks.get(node.body[0].lineno - 1, self._marks.get(node.lineno, frozenset())),
         )
         return s.Define("function", node.name, qualname, loc)
 
@@ -528,6 +531,18 @@ _EXPRESSIONS: dict[type, Callable[[Any, Any], s.Expr]] = {
     ast.Starred: _Builder._starred,
     ast.NamedExpr: _Builder._assigned,
 }
+
+
+def _marks(source: bytes) -> dict[int, frozenset[str]]:
+    """Lines that carry a mark for the function whose header ends there."""
+    if b"sessionlint:" not in source:
+        return {}
+    found = {}
+    for number, line in enumerate(_LINE_END.split(source), 1):
+        match = _MARK.search(line)
+        if match:
+            found[number] = frozenset({match[1].decode()})
+    return found
 
 
 def _class_attributes(body: Iterable[s.Stmt]) -> Iterable[s.ClassAttribute]:

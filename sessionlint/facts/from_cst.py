@@ -10,9 +10,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
@@ -23,8 +22,13 @@ from sessionlint.facts.from_cst_statements import statements
 from sessionlint.facts.from_cst_table import Lowering
 from sessionlint.facts.syntax_problem import SyntaxProblem
 
-# Python calls use up the C stack before 3.11: there the limit stays what it is.
-_DEEPEST_RECURSION = 8_000 if sys.version_info >= (3, 11) else 0
+# A thread of our own has the same room on every platform, however deep the caller stands: macOS gives threads 512 kB,
+# Windows processes 1 MB, and before 3.11 Python calls use up the C stack too.  ``prepare`` bounds the depth to what
+# fits; it must fit, for a RecursionError inside libcst's nested context managers takes exponential time to unwind.
+_STACK_BYTES = 128 * 1024 * 1024
+_DEEPEST_RECURSION = 20_000
+_STACK_SIZE_LOCK = threading.Lock()
+
 _PARSER_ERROR = re.compile(r"parser error: error at (\d+):(\d+): expected (.*)", re.DOTALL)
 
 
@@ -32,9 +36,9 @@ def parse(source: bytes) -> ast.Module:
     """The tree of a file's bytes as ``ast.parse`` would build it; raises ``SyntaxProblem`` if libcst cannot read it."""
     prepared = prepare(source)
     try:
-        with _room_for_recursion(), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _lowered(prepared)
+            return _with_room(prepared)
     except (cst.ParserSyntaxError, cst.CSTValidationError) as error:
         raise _from_libcst(error, prepared) from error
     except (RecursionError, MemoryError) as error:
@@ -71,15 +75,30 @@ def _lowered(source: CstSource) -> ast.Module:
     return ast.Module(body=statements(lowering, module.body), type_ignores=[])
 
 
-@contextmanager
-def _room_for_recursion() -> Iterator[None]:
-    """Let long operator and string chains through; libcst recurses some three calls deep for each link."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, _DEEPEST_RECURSION))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
+def _with_room(source: CstSource) -> ast.Module:
+    """``_lowered`` on a stack that is deep enough; what it raises is raised here."""
+    outcome: list[ast.Module | BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(_lowered(source))
+        except BaseException as error:
+            outcome.append(error)
+
+    worker = threading.Thread(target=work, name="libcst", daemon=True)
+    with _STACK_SIZE_LOCK:
+        recursion_before, stack_before = sys.getrecursionlimit(), threading.stack_size(_STACK_BYTES)
+        sys.setrecursionlimit(max(recursion_before, _DEEPEST_RECURSION))
+        try:
+            worker.start()
+            worker.join()
+        finally:
+            threading.stack_size(stack_before)
+            sys.setrecursionlimit(recursion_before)
+    (result,) = outcome
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _from_libcst(error: cst.ParserSyntaxError | cst.CSTValidationError, source: CstSource) -> SyntaxProblem:

@@ -105,8 +105,11 @@ def _bounded(text: str) -> str:
                 depth_of_chains -= chain
         elif first in ",;":
             chain = 0
-        elif first in "\"'#":
+        elif first in "\"'":
             line += token.count("\n")
+            chain += 1
+        elif first == "#":
+            continue
         elif token == "\\\n":
             line += 1
         elif token in _CHAINING_WORDS or not (first.isalnum() or first in "_:="):

@@ -416,6 +416,8 @@ class FunctionFacts:
     body: tuple[Stmt, ...]
     loc: Loc
     end_line: int
+    #: words of a ``# sessionlint: owns-transaction`` comment on the line of the ``def``
+    marks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,11 @@ YIELDS_TO = ("SES102", "SES105", "SES106", "SES117", "function:SES116")
 _ROLE_FOLDERS = frozenset(
     {"service", "services", "repository", "repositories", "repos", "crud", "dao", "use_cases", "usecases", "domain"}
 )
+_ENTRY_MODULES = frozenset(
+    {"main", "cli", "worker", "workers", "tasks", "task", "jobs", "bot", "bots", "handlers", "web", "api", "routes",
+     "routers", "endpoints", "views", "commands", "server", "consumer", "consumers", "scheduler", "cron", "app",
+     "listeners", "events", "middleware", "middlewares", "plugins", "lifespan", "startup"}
+)  # fmt: skip
 _ROLE_NAMES = ("Service", "Repository", "Repo", "DAO", "UseCase", "Manager", "Handler", "Store", "Provider", "Module")
 
 BAD = (
@@ -317,13 +322,14 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             continue
         if seen.provider is not None and not _hands_out_session(analysis, seen.provider):
             continue
-        if function.key in analysis.providers or _is_script(function) or analysis.in_boundary(function):
-            continue
         owner = _owner(function)
+        if function.key in analysis.providers or _is_script(function) or analysis.entries.boundary(function):
+            continue
+        if analysis.in_boundary(function) and not _has_role(function, owner):
+            continue
         if owner is not None and (analysis.engine.is_unit_class(owner) or analysis.is_transaction_manager(owner)):
             continue
-        below = _has_role(function, owner) or bool(_callers(analysis, function))
-        if not below:
+        if not _has_role(function, owner) and not _callers(analysis, function) and _may_be_entry(function):
             continue
         subject = f"`{owner.name}`" if owner is not None else f"`{function.qualname}`"
         yield Draft(
@@ -353,6 +359,11 @@ def _has_role(function: Function, owner: Class | None) -> bool:
     if owner is not None and owner.name.endswith(_ROLE_NAMES):
         return True
     return bool(_ROLE_FOLDERS & set(function.module.dotted.split(".")[:-1]))
+
+
+def _may_be_entry(function: Function) -> bool:
+    """Nobody in the project calls it, and it stands where something outside might."""
+    return bool(_ENTRY_MODULES & set(function.module.dotted.split(".")[-2:]))
 
 
 def _callers(analysis: Analysis, function: Function) -> list[Function]:

@@ -48,10 +48,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import Created
+from sessionlint.effects.observations import Created, Exposed
 from sessionlint.findings import Severity
 from sessionlint.project.symbols import Function
-from sessionlint.rules.base import Draft, callers_steps, spelled
+from sessionlint.rules.base import Draft, callers_steps, chain_steps, described, spelled, write_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
@@ -336,9 +336,29 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             "does not see what the first session has flushed",
             callers_steps(analysis, function),
         )
+    yield from _below_a_caller(analysis)
+
+
+def _below_a_caller(analysis: Analysis) -> Iterator[Draft]:
+    """A callee that writes through a session of its own while its caller has uncommitted writes."""
+    for function, seen in analysis.observations(Exposed):
+        opener = analysis.table.functions.get(seen.opener)
+        if seen.kind != "session" or not seen.models or opener is None or opener is function:
+            continue
+        if opener.module.is_test or _is_independent(opener) or opener.key in analysis.providers:
+            continue
+        write = seen.writes[-1]
+        yield Draft(
+            opener,
+            seen.at,
+            f"`{opener.qualname}` opens its own session while `{function.qualname}` holds one with {described(write)}",
+            "hand the session down as a parameter; mark a transaction that must survive on its own as independent",
+            "does not see what the caller has flushed",
+            (*write_steps(write), *chain_steps(seen.chain)),
+        )
 
 
 def _is_independent(function: Function) -> bool:
-    """Marked as a transaction of its own: by a decorator or a name that says so."""
-    names = {*function.decorator_names, function.name}
+    """Marked as a transaction of its own: by a comment on its ``def``, a decorator, or a name that says so."""
+    names = {*function.decorator_names, function.name, *function.facts.marks}
     return any("independent" in n.lower() or "autonomous" in n.lower() for n in names)

@@ -293,7 +293,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     for function, seen in analysis.observations(RolledBack):
         if seen.origin.kind != "param" or not seen.in_handler or seen.reraises:
             continue
-        if function.name == "rollback" or analysis.owns_transaction(function, seen.origin):
+        if not seen.wrote or function.name == "rollback" or analysis.owns_transaction(function, seen.origin):
             continue
         yield Draft(
             function,
