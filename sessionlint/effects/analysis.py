@@ -325,6 +325,8 @@ class Analysis:
     def in_boundary(self, function: sym.Function, seen: frozenset[str] = frozenset()) -> str:
         """The kind of boundary a function is, is nested in, or is a private part of (called from nowhere else)."""
         kind = self.entries.boundary(function)
+        if not kind and function.key in self.streamed:
+            kind = "stream"
         if kind or function.key in seen:
             return kind
         callers = [(c, how) for c, _, how in self.callers.get(function.key, ()) if not c.module.is_test]

@@ -168,7 +168,8 @@ class Calls:
         after_scope = transaction.closed and owned is not None and owned.closes and not owned.active
         frame.note(obs.Committed(call.loc, origin, text, after_scope, owned.opened if owned else None))
         frame.commits.append((call.loc, origin, text))
-        frame.committed.add(origin)
+        if not after_scope:
+            frame.committed.add(origin)
         frame.event(call.loc, "commit", "commit()")
         self._end_all(state, origin, commit=True)
 

@@ -79,6 +79,8 @@ class Frame:
         self.exits: list[list[Exit]] = [[]]
         self.watchers: list[list[Failure]] = []
         self.handler_depth = 0
+        #: named exceptions of callees that no try of this function catches, with the state they leave
+        self.uncaught: list[tuple[str, State]] = []
         self.scope_ends: list[obs.ScopeEnd] = []
         self.committed: set[v.Origin] = set()
         self.exposures: dict[tuple[str, str, s.Loc], Exposure] = {}
@@ -127,6 +129,7 @@ class Frame:
             for e in self.exits[-1]
             if e.kind == "raise"
         ]
+        raises.extend((name, self._exported(state)) for name, state in self.uncaught)
         inserted = tuple(self.inserts.values())
         exposures = tuple(e._replace(models=e.models or inserted) for e in self.exposures.values())
         self.result.summary = Summary(
@@ -248,6 +251,8 @@ class Frame:
         """A call on this path may raise: the innermost try has to reckon with the state before it."""
         if self.watchers:
             self.watchers[-1].append(Failure(state.copy(), caught, database, commit))
+        elif caught and len(self.uncaught) < MAX_VARIANTS:
+            self.uncaught.append((caught, state.copy()))
 
     # ---- statements ------------------------------------------------------------------------------------------------
 

@@ -406,7 +406,8 @@ class Scopes:
         for key, transaction in list(state.sessions.items()):
             writes = tuple(w for w in transaction.pending if w.kind != "consumer" and not w.exposed)
             is_open = transaction.open or bool(writes)
-            if (writes or is_open) and not transaction.unknown and not transaction.closed:
+            failing = frame.handler_depth > 0  # an error frame goes out while the failure is still on its way
+            if (writes or is_open) and not transaction.unknown and not transaction.closed and not failing:
                 origin = transaction.origin or key
                 frame.note(obs.Suspended(expr.loc, origin, writes, is_open, key.kind == "local"))
                 shown = tuple(w if w.kind == "consumer" else w._replace(exposed=True) for w in transaction.pending)

@@ -323,7 +323,9 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         if seen.provider is not None and not _hands_out_session(analysis, seen.provider):
             continue
         owner = _owner(function)
-        if function.key in analysis.providers or _is_script(function) or analysis.entries.boundary(function):
+        if function.key in analysis.providers or _is_script(function):
+            continue
+        if analysis.entries.boundary(function) or function.key in analysis.streamed:
             continue
         if analysis.in_boundary(function) and not _has_role(function, owner):
             continue
