@@ -650,7 +650,9 @@ class Inference:
                 return value.items[index]
             return v.union(value.items)
         if isinstance(value, v.Mapping):
-            return dict(value.items).get(index, v.UNKNOWN) if isinstance(index, str) else v.UNKNOWN
+            if isinstance(index, str):
+                return dict(value.items).get(index, v.UNKNOWN)
+            return v.union(x for _, x in value.items)
         if isinstance(value, v.Task):
             return (
                 self.awaited(value.work[index], place_origin(s.Loc(0, 0, 0, 0)))

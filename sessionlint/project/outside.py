@@ -135,8 +135,6 @@ def call_method(
     infer: Inference, target: v.Method, args: tuple[v.Value, ...], keywords: Keywords, loc: s.Loc
 ) -> v.Value:
     """What calling a method of a session, factory, engine, statement or result gives."""
-    from sessionlint.project.infer import place_origin
-
     receiver, name = target.receiver, target.name
     if isinstance(receiver, v.Session):
         if name in {"begin", "begin_nested"}:
@@ -178,9 +176,9 @@ def call_method(
         return v.UNKNOWN
     if isinstance(receiver, v.ExternalObject):
         return v.ExternalObject(f"{receiver.dotted}.{name}()")
-    if isinstance(receiver, v.Mapping) and name == "get" and args and isinstance(args[0], v.Literal):
-        return infer.item(receiver, args[0].value)
-    _ = place_origin
+    if isinstance(receiver, v.Mapping) and name in {"get", "pop"} and args:
+        key = args[0].value if isinstance(args[0], v.Literal) else None
+        return v.union((infer.item(receiver, key), *args[1:]))
     return v.UNKNOWN
 
 
