@@ -30,6 +30,11 @@ from sessionlint.project.tables import Tables
 
 Kind = TypeVar("Kind")
 
+_MAX_TIMELINE_DEPTH = 12
+_MAX_TIMELINE_LINES = 600
+#: kinds of timeline events that concern a session or keep one waiting
+_TOUCHING = frozenset({"open", "read", "write", "flush", "commit", "rollback", "close", "await", "stream", "spawn"})
+
 
 class Engine:
     """Interprets functions and remembers their results."""
@@ -258,22 +263,23 @@ class Analysis:
         for module in self.table.modules.values():
             if module.is_test or not self.concerned:
                 continue
-            for name, assigned in module.assigned.items():
+            for assigned in module.assigned.values():
                 for expr, function in assigned:
                     if isinstance(expr, Call) and isinstance(self.infer.expr(expr, Scope(module, function)), v.Factory):
                         paths.add(module.path)
-                        _ = name
         for cls in self.table.classes.values():
             if cls.module.is_test or not self.concerned:
                 continue
-            for attr, assigned_attr in self.infer.classes.assigned(cls).items():
-                for method, attr_expr, _ in assigned_attr:
-                    if isinstance(attr_expr, Call) and isinstance(
-                        self.infer.expr(attr_expr, Scope(cls.module, method)), v.Factory
-                    ):
-                        paths.add(cls.module.path)
-                        _ = attr
+            if any(self._makes_factory(cls, attr) for attr in self.infer.classes.assigned(cls)):
+                paths.add(cls.module.path)
         return frozenset(paths)
+
+    def _makes_factory(self, cls: sym.Class, attr: str) -> bool:
+        """Whether a method of the class calls a sessionmaker and keeps the result in ``attr``."""
+        return any(
+            isinstance(expr, Call) and isinstance(self.infer.expr(expr, Scope(cls.module, method)), v.Factory)
+            for method, expr, _ in self.infer.classes.assigned(cls).get(attr, ())
+        )
 
     def _owns_factory(self, function: sym.Function) -> bool:
         return bool(function.facts.is_generator or "contextmanager" in "".join(function.decorator_names))
@@ -445,6 +451,10 @@ class Analysis:
                 ):
                     factories.add(name)
         classes = [c for c in self.table.classes.values() if not c.module.is_test]
+        for cls in classes:
+            for attr in self.infer.classes.assigned(cls):
+                if self._makes_factory(cls, attr):
+                    factories.add(f"{cls.name}.{attr}")
         return Beliefs(
             tuple(sorted(factories)),
             tuple(sorted(f.qualname for f in self.providers.values())),
@@ -473,15 +483,30 @@ class Analysis:
         return sorted(out, key=lambda e: e.place)
 
     def timeline(self, entry: str) -> list[TimelineEvent]:
-        """The transaction timeline of one function.
+        """The transaction timeline of one function, with the sessions its dependencies open and end around it.
 
         ``entry`` is ``path:function``, a qualified name, an entry point's name, or a unique end of one. Raises
         ``LookupError`` with the candidates where it is none or several.
         """
         function = self._find(entry)
-        out: list[TimelineEvent] = []
-        self._expand(function, 0, out, ())
-        return out
+        opened, ended = self._request_scope(function)
+        inner: list[TimelineEvent] = []
+        self._expand(function, 0, inner, ())
+        return [*opened, *inner, *ended]
+
+    def _request_scope(self, function: sym.Function) -> tuple[list[TimelineEvent], list[TimelineEvent]]:
+        """What the session dependencies of an entry point do before and after it."""
+        opened, ended = [], []
+        providers = [pair for name in function.parameters for pair in self.request_sessions(function, name)]
+        for provider, scope in dict.fromkeys(providers):
+            place = self.place(provider, provider.facts.loc)
+            opened.append(TimelineEvent(0, place, "open", f"session opened by the dependency {provider.name}"))
+            policy = {"commit": "commit, then close", "nothing": "close without commit"}.get(
+                self.provider_policy(provider), "close"
+            )
+            when = "before the response body" if scope == "function" else "when the request ends"
+            ended.append(TimelineEvent(0, place, "close", f"{policy} in {provider.name}, {when}"))
+        return opened, ended
 
     def _find(self, entry: str) -> sym.Function:
         path, _, name = entry.rpartition(":")
@@ -504,19 +529,26 @@ class Analysis:
         return candidates[0]
 
     def _expand(self, function: sym.Function, depth: int, out: list[TimelineEvent], above: tuple[str, ...]) -> None:
-        if function.key in above or depth > 12 or len(out) > 600:
+        if function.key in above or depth > _MAX_TIMELINE_DEPTH or len(out) > _MAX_TIMELINE_LINES:
             return
         for event in self.result(function).events:
             inner = self.table.functions.get(event.callee) if event.callee else None
-            if inner is not None:
-                below: list[TimelineEvent] = []
-                self._expand(inner, depth + 1, below, (*above, function.key))
-                if not below and event.kind == "call":
-                    continue
-                out.append(TimelineEvent(depth, self.place(function, event.loc), event.kind, event.text))
+            line = TimelineEvent(depth, self.place(function, event.loc), event.kind, event.text)
+            if inner is None:
+                last = out[-1] if out else None
+                if last is None or (last.kind, last.message, last.place.file) != (
+                    line.kind,
+                    line.message,
+                    line.place.file,
+                ):
+                    out.append(line)
+                continue
+            below: list[TimelineEvent] = []
+            self._expand(inner, depth + 1, below, (*above, function.key))
+            wanted = _TOUCHING if event.kind in {"call", "enter"} else _TOUCHING | {"yield"}
+            if any(e.kind in wanted for e in below):
+                out.append(line)
                 out.extend(below)
-            else:
-                out.append(TimelineEvent(depth, self.place(function, event.loc), event.kind, event.text))
 
 
 def _mentions_sqlalchemy(facts: FileFacts) -> bool:
