@@ -7,7 +7,7 @@ gave, which is enough because the sets that can grow are keyed by place.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -528,7 +528,16 @@ class Analysis:
             raise LookupError([f"{f.module.path}:{f.qualname}" for f in candidates])
         return candidates[0]
 
-    def _expand(self, function: sym.Function, depth: int, out: list[TimelineEvent], above: tuple[str, ...]) -> None:
+    def _expand(
+        self,
+        function: sym.Function,
+        depth: int,
+        out: list[TimelineEvent],
+        above: tuple[str, ...],
+        told: dict[str, str] | None = None,
+    ) -> None:
+        """Append the function's events; a function already expanded is told in one line the next time."""
+        told = {} if told is None else told
         if function.key in above or depth > _MAX_TIMELINE_DEPTH or len(out) > _MAX_TIMELINE_LINES:
             return
         for event in self.result(function).events:
@@ -536,19 +545,27 @@ class Analysis:
             line = TimelineEvent(depth, self.place(function, event.loc), event.kind, event.text)
             if inner is None:
                 last = out[-1] if out else None
-                if last is None or (last.kind, last.message, last.place.file) != (
-                    line.kind,
-                    line.message,
-                    line.place.file,
-                ):
+                same = last is not None and (last.kind, last.message) == (line.kind, line.message)
+                if not same or last is None or last.place.file != line.place.file:
                     out.append(line)
                 continue
+            if inner.key in told:
+                if told[inner.key]:
+                    out.append(replace(line, message=f"{line.message}, as above ({told[inner.key]})"))
+                continue
             below: list[TimelineEvent] = []
-            self._expand(inner, depth + 1, below, (*above, function.key))
+            self._expand(inner, depth + 1, below, (*above, function.key), told)
             wanted = _TOUCHING if event.kind in {"call", "enter"} else _TOUCHING | {"yield"}
-            if any(e.kind in wanted for e in below):
+            kinds = dict.fromkeys(_brief(e) for e in below if e.kind in wanted)
+            told[inner.key] = ", ".join(list(kinds)[:6])
+            if kinds:
                 out.append(line)
                 out.extend(below)
+
+
+def _brief(event: TimelineEvent) -> str:
+    """An event in a word or two, for a function that was shown before."""
+    return event.message if event.kind == "write" else event.kind
 
 
 def _mentions_sqlalchemy(facts: FileFacts) -> bool:

@@ -490,7 +490,7 @@ class Calls:
             generator = _generator(value)
             if generator is None:
                 if stmt.is_async and isinstance(value, (v.Unknown, v.ExternalObject)):
-                    self._frame.event(stmt.loc, "await", f"async for over {sym.dotted_text(stmt.iterable) or 'stream'}")
+                    self._frame.event(stmt.loc, "await", f"async for over {_iterated_text(stmt.iterable)}")
                 out.append(state)
                 continue
             if self._frame.scopes.drive(stmt, generator, state):
@@ -712,6 +712,12 @@ def _generator(value: v.Value) -> v.Running | None:
         if isinstance(option, v.Running) and option.function.is_abstract and not option.wrapper:
             return option
     return None
+
+
+def _iterated_text(expr: s.Expr) -> str:
+    if isinstance(expr, s.Call):
+        return f"{sym.dotted_text(expr.func) or sym.last_name(expr.func) or 'call'}()"
+    return sym.dotted_text(expr) or "a stream"
 
 
 def _receiver_text(call: s.Call) -> str:

@@ -17,7 +17,7 @@ def parse(source: bytes) -> ast.Module:
         return _quietly(source)
     except SyntaxError as error:
         # Python 3.12 and later report a null byte here, without its place; earlier ones as ValueError.
-        raise _null_byte(source) or _from_syntax_error(_in_characters(source, error)) from error
+        raise _null_byte(source) or _from_syntax_error(source, _in_characters(source, error)) from error
     except ValueError as error:
         raise _null_byte(source) or SyntaxProblem(1, 1, str(error)) from error
     except (RecursionError, MemoryError) as error:
@@ -47,11 +47,13 @@ def _in_characters(source: bytes, error: SyntaxError) -> SyntaxError:
     return error
 
 
-def _from_syntax_error(error: SyntaxError) -> SyntaxProblem:
+def _from_syntax_error(source: bytes, error: SyntaxError) -> SyntaxProblem:
+    from sessionlint.facts.syntax_place import in_its_line
+
     message = error.msg or "invalid syntax"
     if message.startswith("too many statically nested") or "recursion" in message:
         message = "nested too deeply to be parsed"
-    return SyntaxProblem(error.lineno or 1, error.offset or 1, message)
+    return in_its_line(source, SyntaxProblem(error.lineno or 1, error.offset or 1, message), error.text)
 
 
 def _null_byte(source: bytes) -> SyntaxProblem | None:

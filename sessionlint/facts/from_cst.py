@@ -59,7 +59,9 @@ def reads_past(source: bytes, ast_problem: SyntaxProblem, cst_problem: SyntaxPro
         return False
     lines = source.splitlines(keepends=True)
     for end in range(min(cst_problem.line, len(lines)) - 1, ast_problem.line - 1, -1):
-        if re.match(rb"[A-Za-z_@]", lines[end]) and not re.match(rb"(?:elif|else|except|finally)\b", lines[end]):
+        if re.match(rb"[A-Za-z_@\x80-\xff]", lines[end]) and not re.match(
+            rb"(?:elif|else|except|finally)\b", lines[end]
+        ):
             try:
                 parse(b"".join(lines[:end]))
             except SyntaxProblem:

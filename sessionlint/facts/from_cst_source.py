@@ -15,6 +15,8 @@ from sessionlint.facts.syntax_problem import SyntaxProblem
 
 _MOST_BRACKETS = 100
 _LONGEST_CHAIN = 1_000
+# Each elif is two calls through C to libcst's code generation, and Python 3.12.1 allows 1 500 of them, immovably.
+_MOST_ELIFS = 500
 
 # Good enough to tell strings and comments from code; an f-string with its own quotes inside only blurs the counts.
 _LEXEME = re.compile(
@@ -24,7 +26,7 @@ _LEXEME = re.compile(
     r"""|'[^'\\\n]*(?:\\.[^'\\\n]*)*'"""
     r"|\#[^\n]*"
     r"|\\\n"
-    r"|\n[ \t\f]*(?:elif\b)?"
+    r"|\n[ \t\f]*(?:elif\b|else\b)?"
     r"|[()\[\]{}]|[,;]|\w+|[^\s\w]",
     re.DOTALL,
 )
@@ -63,6 +65,26 @@ def columns_between(original: str, written: str) -> list[int] | None:
     return columns
 
 
+class _ElifChains:
+    """How many ``elif`` enclose the current line: libcst nests each one, and what is in its block, in the one before."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self._open: list[tuple[int, int]] = []  # (indentation, how many elif so far), outermost first
+
+    def follow(self, indent: int, word: str) -> None:
+        """Take note of a line of code that is indented so far and begins with ``elif``, ``else`` or something else."""
+        count = 0
+        while self._open and (self._open[-1][0] > indent or (self._open[-1][0] == indent and word != "else")):
+            at, closed = self._open.pop()
+            self.depth -= closed
+            if at == indent:
+                count = closed
+        if word == "elif":
+            self._open.append((indent, count + 1))
+            self.depth += count + 1
+
+
 def _bounded(text: str) -> str:
     """Follow brackets, operator chains and ``elif`` chains through the text, cutting indentation before form feeds.
 
@@ -72,7 +94,7 @@ def _bounded(text: str) -> str:
     copied = 0
     open_chains: list[int] = []
     chain = depth_of_chains = 0
-    elifs: dict[int, int] = {}
+    elifs = _ElifChains()
     line = 1
     if text.startswith((" ", "\t", "\f")):
         text_start = re.match(r"[ \t\f]*\f", text)
@@ -89,12 +111,9 @@ def _bounded(text: str) -> str:
                 if feeds:
                     pieces.append(text[copied : lexeme.start() + 1])
                     copied = lexeme.start() + feeds
-                indent = len(token)
-                if token.endswith("elif"):
-                    elifs[indent] = elifs.get(indent, 0) + 1
-                    chain = elifs[indent]
-                elif indent + 4 in elifs and text[lexeme.end() : lexeme.end() + 1] not in ("\n", "#"):
-                    del elifs[indent + 4]
+                word = token.strip()
+                if text[lexeme.end() : lexeme.end() + 1] not in ("\n", "#"):
+                    elifs.follow(len(token) - len(word), word)
         elif first in "([{":
             open_chains.append(chain + 1)
             depth_of_chains += chain + 1
@@ -114,7 +133,8 @@ def _bounded(text: str) -> str:
             line += 1
         elif token in _CHAINING_WORDS or not (first.isalnum() or first in "_:="):
             chain += 1
-        if len(open_chains) > _MOST_BRACKETS or chain + depth_of_chains > _LONGEST_CHAIN:
+        too_nested = len(open_chains) > _MOST_BRACKETS or elifs.depth > _MOST_ELIFS
+        if too_nested or chain + depth_of_chains > _LONGEST_CHAIN:
             line_start = text.rfind("\n", 0, lexeme.start()) + 1
             raise SyntaxProblem(line, lexeme.start() - line_start + 1, "nested too deeply to be parsed")
     pieces.append(text[copied:])

@@ -20,19 +20,23 @@ def parse(source: bytes) -> ast.Module:
     """The tree of a file's bytes, whichever front end can read them; raises ``SyntaxProblem`` when neither can.
 
     The interpreter's complaint is worded better than libcst's and is the one raised, unless it only complains of
-    syntax newer than itself while the real fault stands further down.
+    syntax newer than itself while the real fault stands further down. A bracket that is open where the next statement
+    begins is told as such.
     """
     try:
         return from_ast.parse(source)
     except SyntaxProblem as problem:
         ast_problem = problem
     from sessionlint.facts import from_cst
+    from sessionlint.facts.syntax_place import unclosed_bracket
 
     try:
         return from_cst.parse(source)
-    except SyntaxProblem as cst_problem:
-        if from_cst.reads_past(source, ast_problem, cst_problem):
-            raise cst_problem from ast_problem
+    except SyntaxProblem as problem:
+        cst_problem = unclosed_bracket(source, problem)
+    ast_problem = unclosed_bracket(source, ast_problem)
+    if from_cst.reads_past(source, ast_problem, cst_problem):
+        raise cst_problem from ast_problem
     raise ast_problem
 
 

@@ -493,7 +493,9 @@ class Inference:
         target = self.expr(expr.func, scope)
         args = tuple(self.expr(a, scope) for a in expr.args)
         keywords = tuple((k.name or "**", self.expr(k.value, scope)) for k in expr.keywords)
-        return v.union(self.called(option, args, keywords, expr.loc) for option in v.options_of(target))
+        if not isinstance(target, v.Options):
+            return self.called(target, args, keywords, expr.loc)
+        return v.union(self.called(option, args, keywords, expr.loc) for option in target.options)
 
     def called(
         self,

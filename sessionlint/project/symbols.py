@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 from sessionlint.facts import shape as s
 
@@ -462,49 +463,52 @@ def _collect_bindings(body: Iterable[s.Stmt], found: dict[str, list[tuple[str, o
                         found[walrus.target.id].append(("value", walrus.value))
 
 
-def walk(expr: s.Expr) -> Iterator[s.Expr]:
+def walk(expr: s.Expr) -> list[s.Expr]:
     """The expression and all expressions inside it, outermost first."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
+    out: list[s.Expr] = []
+    waiting = [expr]
+    while waiting:
+        current = waiting.pop()
+        out.append(current)
+        inner = children(current)
+        if inner:
+            waiting.extend(reversed(inner))
+    return out
 
 
-def children(expr: s.Expr) -> Iterator[s.Expr]:
+def children(expr: s.Expr) -> tuple[s.Expr, ...]:
     """Direct sub-expressions in evaluation order."""
-    if isinstance(expr, s.Call):
-        yield expr.func
-        yield from expr.args
-        for keyword in expr.keywords:
-            yield keyword.value
-    elif isinstance(expr, (s.Attribute, s.Await, s.Not, s.YieldFrom, s.Starred)):
-        yield expr.value
-    elif isinstance(expr, s.Yield):
-        if expr.value is not None:
-            yield expr.value
-    elif isinstance(expr, s.Subscript):
-        yield expr.value
-        yield expr.index
-    elif isinstance(expr, s.Choice):
-        if expr.test is not None:
-            yield expr.test
-        yield from expr.options
-    elif isinstance(expr, s.Compare):
-        yield expr.left
-        yield from expr.rights
-    elif isinstance(expr, s.Collection):
-        yield from (k for k in expr.keys if k is not None)
-        yield from expr.items
-    elif isinstance(expr, s.Comprehension):
-        for clause in expr.clauses:
-            yield clause.iterable
-            yield from clause.conditions
-        yield from expr.elements
-    elif isinstance(expr, s.Lambda):
-        yield expr.body
-    elif isinstance(expr, s.Assigned):
-        yield expr.value
-    elif isinstance(expr, s.Other):
-        yield from expr.parts
+    parts = _PARTS.get(type(expr))
+    return parts(expr) if parts is not None else ()
+
+
+def _parts_of_choice(expr: s.Choice) -> tuple[s.Expr, ...]:
+    return expr.options if expr.test is None else (expr.test, *expr.options)
+
+
+def _parts_of_comprehension(expr: s.Comprehension) -> tuple[s.Expr, ...]:
+    inside = (part for clause in expr.clauses for part in (clause.iterable, *clause.conditions))
+    return (*inside, *expr.elements)
+
+
+#: sub-expressions by type; a table because this is asked for every expression of a project, several times
+_PARTS: dict[type, Callable[[Any], tuple[s.Expr, ...]]] = {
+    s.Call: lambda e: (e.func, *e.args, *(k.value for k in e.keywords)),
+    s.Attribute: lambda e: (e.value,),
+    s.Await: lambda e: (e.value,),
+    s.Not: lambda e: (e.value,),
+    s.YieldFrom: lambda e: (e.value,),
+    s.Starred: lambda e: (e.value,),
+    s.Yield: lambda e: () if e.value is None else (e.value,),
+    s.Subscript: lambda e: (e.value, e.index),
+    s.Choice: _parts_of_choice,
+    s.Compare: lambda e: (e.left, *e.rights),
+    s.Collection: lambda e: (*(k for k in e.keys if k is not None), *e.items),
+    s.Comprehension: _parts_of_comprehension,
+    s.Lambda: lambda e: (e.body,),
+    s.Assigned: lambda e: (e.value,),
+    s.Other: lambda e: e.parts,
+}
 
 
 def _collect_assigned(module: Module) -> None:

@@ -303,8 +303,11 @@ def options_of(value: Value) -> tuple[Value, ...]:
 
 def union(values: Iterable[Value]) -> Value:
     """One of ``values``: unknown and None drop out where anything is known, duplicates fall together."""
+    given = values if isinstance(values, (list, tuple)) else list(values)
+    if len(given) == 1 and not isinstance(given[0], Options):
+        return given[0]
     seen: list[Value] = []
-    for value in values:
+    for value in given:
         for option in options_of(value):
             if option not in seen:
                 seen.append(option)
