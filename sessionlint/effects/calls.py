@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sessionlint.effects import observations as obs
 from sessionlint.effects.catalog import Effect
 from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write
-from sessionlint.effects.summary import Exposure, Summary
+from sessionlint.effects.summary import Exposure, Store, Summary
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -143,9 +143,8 @@ class Calls:
             self._commit(origin, transaction, call, state)
         elif kind == "rollback":
             text = _receiver_text(call)
-            frame.rollbacks.append(
-                obs.RolledBack(call.loc, origin, text, frame.handler_depth > 0, False, bool(transaction.pending))
-            )
+            wrote = bool(transaction.pending) or bool(frame.handled and frame.key(origin) in frame.handled[-1])
+            frame.rollbacks.append(obs.RolledBack(call.loc, origin, text, frame.handler_depth > 0, False, wrote))
             frame.event(call.loc, "rollback", "rollback()")
             state.broken.pop(frame.key(origin), None)
             self._end_all(state, origin, commit=False)
@@ -168,6 +167,7 @@ class Calls:
         after_scope = transaction.closed and owned is not None and owned.closes and not owned.active
         frame.note(obs.Committed(call.loc, origin, text, after_scope, owned.opened if owned else None))
         frame.commits.append((call.loc, origin, text))
+        state.broken.pop(frame.key(origin), None)
         if not after_scope:
             frame.committed.add(origin)
         frame.event(call.loc, "commit", "commit()")
@@ -279,6 +279,7 @@ class Calls:
         frame = self._frame
         link = Link(frame.function.module.path, loc, f"{function.qualname}()")
         self._expose(summary, binding, link, state)
+        self._stores(summary, binding, loc, state)
         for name, transactions in summary.raises:
             failed = state.copy()
             self._transfer(transactions, binding, link, failed, entered)
@@ -323,6 +324,8 @@ class Calls:
         for origin, done in transactions:
             for mine in self.resolve(origin, binding):
                 before = frame.transaction(state, mine)
+                if done.rolled_back:
+                    state.broken.pop(frame.key(mine), None)
                 if done.used:
                     frame.scopes.after_failure(state, mine, link.loc)
                     before = frame.transaction(state, mine)
@@ -669,7 +672,8 @@ class Calls:
         """An object that holds a session is assigned to something that may live longer than the session."""
         frame = self._frame
         origins = tuple(sorted(self._infer.holds(found)))
-        if not origins:
+        passed = self._keeps_parameter(target, expr)
+        if not origins or passed:
             return
         scoped = False
         for origin in origins:
@@ -683,9 +687,7 @@ class Calls:
             holder_value = frame.value(target.value, state)
             holder, attr = _holder_of(holder_value, target.value, frame.function), target.attr
         elif isinstance(target, s.Subscript):
-            holder_value = frame.value(target.value, state)
             holder, attr = _registry_of(target.value, frame), ""
-            _ = holder_value
         else:
             return
         if not holder:
@@ -693,6 +695,29 @@ class Calls:
         frame.note(
             obs.Stored(loc, sym.dotted_text(target) or _subscript_text(target), holder, attr, origins, found, scoped)
         )
+
+    def _keeps_parameter(self, target: s.Expr, expr: s.Expr) -> bool:
+        """A setter: what it is given is kept on its object. Whether that is a fault, the caller's argument decides."""
+        function = self._frame.function
+        if not isinstance(expr, s.Name) or expr.id not in function.parameters or function.owner is None:
+            return False
+        inner = target.value if isinstance(target, s.Subscript) else target
+        if not isinstance(inner, s.Attribute) or not isinstance(inner.value, s.Name):
+            return False
+        if inner.value.id != function.receiver or function.name.startswith("__"):
+            return False
+        self._frame.stores.add(Store(expr.id, f"self:{function.owner.key}", f"{function.owner.name}.{inner.attr}"))
+        return True
+
+    def _stores(self, summary: Summary, binding: Mapping[str, v.Value], loc: s.Loc, state: State) -> None:
+        """What a callee keeps of its arguments, seen from here."""
+        frame = self._frame
+        for store in summary.stores:
+            value = binding.get(store.parameter, v.UNKNOWN)
+            origins = tuple(sorted(self._infer.holds(value)))
+            if origins:
+                active = [frame.owned[o].active for o in origins if o in frame.owned]
+                frame.note(obs.Stored(loc, store.target, store.holder, "", origins, value, any(active)))
 
     def _grow(self, call: s.Call, state: State) -> None:
         """``items.append(x)``: where ``items`` is a local list, remember what is in it (tasks for gather)."""
@@ -747,7 +772,9 @@ def _holder_of(value: v.Value, expr: s.Expr, function: sym.Function) -> str:
 
 
 def _registry_of(expr: s.Expr, frame: Frame) -> str:
-    """A subscript store counts where the container is a module-level name."""
+    """A subscript store counts where the container is a module-level name, or an attribute of the object."""
+    if isinstance(expr, s.Attribute):
+        return _holder_of(frame.infer.expr(expr.value, frame.infer_scope()), expr.value, frame.function)
     if isinstance(expr, s.Name) and expr.id not in frame.function.bindings and expr.id not in frame.function.parameters:
         symbol = frame.infer.table.lookup(frame.function.module, expr.id)
         if isinstance(symbol, sym.Global):

@@ -12,8 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects import observations as obs
 from sessionlint.effects.conditions import assume, forget, note_result
-from sessionlint.effects.state import EMPTY, State, Transaction, Write, settle
-from sessionlint.effects.summary import MAX_EXPOSURES, MAX_VARIANTS, Edge, Event, Exposure, Result, Summary, Variant
+from sessionlint.effects.state import EMPTY, Broken, State, Transaction, Write, settle
+from sessionlint.effects.summary import (
+    MAX_EXPOSURES,
+    MAX_VARIANTS,
+    Edge,
+    Event,
+    Exposure,
+    Result,
+    Store,
+    Summary,
+    Variant,
+)
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -62,6 +72,8 @@ class Owned:
     active: bool = False
     escaped: bool = False
     driven: bool = False
+    #: opened by a ``with``, so that its end is known
+    scoped: bool = False
 
 
 class Frame:
@@ -79,6 +91,8 @@ class Frame:
         self.exits: list[list[Exit]] = [[]]
         self.watchers: list[list[Failure]] = []
         self.handler_depth = 0
+        #: sessions with writes in the try block, for every handler being run
+        self.handled: list[frozenset[v.Origin]] = []
         #: named exceptions of callees that no try of this function catches, with the state they leave
         self.uncaught: list[tuple[str, State]] = []
         self.scope_ends: list[obs.ScopeEnd] = []
@@ -89,6 +103,7 @@ class Frame:
         self.commits: list[tuple[s.Loc, v.Origin, str]] = []
         self.rollbacks: list[obs.RolledBack] = []
         self.inserts: dict[str, sym.Class] = {}
+        self.stores: set[Store] = set()
         self.opens = False
         self.foreign = False
         self.calls = Calls(self)
@@ -141,6 +156,7 @@ class Frame:
             self.opens,
             inserted,
             self.foreign,
+            tuple(sorted(self.stores)),
         )
         if self.function.facts.is_generator:
             self.result.after_yield = self.scopes.after_yield([e.state for e in normal])
@@ -328,6 +344,8 @@ class Frame:
 
     def _assign_one(self, target: s.Expr, found: v.Value, expr: s.Expr, state: State, loc: s.Loc) -> None:
         if isinstance(target, s.Name):
+            if target.id in self.function.parameters and state.facts.get(target.id) in {"none", "falsy"}:
+                state.facts[f"{target.id}?"] = "none"  # a default takes the place of what was not given
             forget(state, target.id)
             state.env[target.id] = found
             note_result(state, target.id, expr, found)
@@ -382,7 +400,11 @@ class Frame:
         """What a function that takes a session gives back, for those who ask whether it is built on it."""
         parameters = self.engine.session_parameters(self.function)
         if parameters and isinstance(found, (v.Instance, v.Options)):
-            without = frozenset(p.name for p in parameters if state.facts.get(p.name) in {"none", "falsy"})
+            without = frozenset(
+                p.name
+                for p in parameters
+                if state.facts.get(p.name) in {"none", "falsy"} or state.facts.get(f"{p.name}?") == "none"
+            )
             self.note(obs.Returned(loc, found, self.infer.holds(found), without))
 
     def _raise(self, stmt: s.Raise, states: list[State]) -> list[State]:
@@ -475,15 +497,17 @@ class Frame:
         kept: list[Exit] = []
         for exit_ in body_exits:
             if exit_.kind == "raise" and any(catches(h, exit_.result) for h in stmt.handlers):
-                failures.append(Failure(exit_.state, exit_.result, bool(_fresh(exit_.state, before)), False))
+                failures.append(Failure(exit_.state, exit_.result, bool(_fresh([exit_.state], before)), False))
             else:
                 kept.append(exit_)
         self.exits.append(kept)
         for failure in failures:
             if not any(_always_catches(h, failure.caught) for h in stmt.handlers):
                 self.may_fail(failure.state, failure.caught, failure.database, failure.commit)
+        seen = [*ends, *(e.state for e in body_exits), *(f.state for f in failures)]
+        fresh = _fresh(seen, before)
         for handler in stmt.handlers:
-            ends = ends + self._handler(handler, failures, before, commits)
+            ends = ends + self._handler(handler, failures, fresh, commits)
         exits = self.exits.pop()
         if stmt.final:
             ends = self.block(ends, stmt.final)
@@ -498,41 +522,54 @@ class Frame:
         self,
         handler: s.Handler,
         failures: list[Failure],
-        before: set[tuple[str, str, s.Loc]],
+        fresh: dict[v.Origin, tuple[Write, ...]],
         commits: list[tuple[s.Loc, v.Origin, str]],
     ) -> list[State]:
-        broad = is_broad(handler)
+        """Run one handler; ``fresh`` are the writes of the try block, by session."""
+        anything = is_broad(handler) or _database_handler(handler)
         entered: list[State] = []
         for failure in failures:
             if not catches(handler, failure.caught):
                 continue
             state = failure.state.copy()
-            half_done = broad or failure.caught or _database_handler(handler)
-            if failure.database and not failure.commit and half_done:
-                for key, transaction in list(state.sessions.items()):
-                    writes = tuple(w for w in transaction.pending if w.key not in before and w.kind != "consumer")
-                    if writes and not transaction.unknown:
-                        state.sessions[key] = replace(transaction, origin=transaction.origin or key)
-                        self.scopes.half_done[(id(handler), key)] = writes
+            if failure.database and not failure.commit and (anything or failure.caught):
+                self._break(state, handler, fresh, bool(failure.caught) and not anything)
             if handler.name:
                 state.env[handler.name] = v.UNKNOWN
             entered.append(state)
         entered = settle(entered)
         self.handler_depth += 1
+        self.handled.append(frozenset(fresh))
         rollbacks = len(self.rollbacks)
         self.exits.append([])
         ends = self.block(entered, handler.body)
         exits = self.exits.pop()
+        self.handled.pop()
         self.handler_depth -= 1
         leaves = [e for e in exits if e.kind in {"return", "break", "continue"}]
         self.exits[-1].extend(exits)
         reraises = not ends and not leaves
         for index in range(rollbacks, len(self.rollbacks)):
             self.rollbacks[index] = replace(self.rollbacks[index], reraises=reraises)
-        self.scopes.swallowed(handler, ends, [e.state for e in leaves])
-        if commits and broad and (ends or leaves):
+        if commits and anything and (ends or leaves):
             self._unheeded(handler, commits, ends, leaves)
         return ends
+
+    def _break(self, state: State, handler: s.Handler, fresh: dict[v.Origin, tuple[Write, ...]], certain: bool) -> None:
+        """The try block failed after some of its writes: until a rollback, those sessions are half done.
+
+        ``certain``: the exception is raised where the state is known, so only what is pending there counts.
+        """
+        caught = ", ".join(filter(None, (sym.last_name(t) for t in _types(handler)))) or "everything"
+        for key, writes in fresh.items():
+            transaction = state.sessions.get(key, EMPTY)
+            owned = self.owned.get(key)
+            if transaction.unknown or (owned is not None and owned.scoped and not owned.active):
+                continue
+            pending = {w.key for w in transaction.pending}
+            left = tuple(w for w in writes if w.key in pending) if certain else writes
+            if left:
+                state.broken[key] = Broken(handler.loc, caught, left)
 
     def _unheeded(
         self,
@@ -605,10 +642,12 @@ class Frame:
             return settle(out)
         states = self.effects(expr.options[0], states)
         skipped: list[State] = []
-        for option in expr.options[1:]:
+        going_on = expr.kind == "and"
+        for previous, option in zip(expr.options, expr.options[1:], strict=False):
             if any(isinstance(e, (s.Call, s.Await)) for e in sym.walk(option)):
                 skipped.extend(state.copy() for state in states)
-                states = self.effects(option, states)
+                reached = [assume(self, previous, state, going_on) for state in states]
+                states = self.effects(option, [state for state in reached if state is not None])
         return settle(states + skipped)
 
     def _comprehension(self, expr: s.Comprehension, states: list[State]) -> list[State]:
@@ -699,8 +738,15 @@ def calls_in(body: tuple[s.Stmt, ...]) -> list[s.Call]:
     ]
 
 
-def _fresh(state: State, before: set[tuple[str, str, s.Loc]]) -> list[Write]:
-    return [w for t in state.sessions.values() for w in t.pending if w.key not in before]
+def _fresh(states: list[State], before: set[tuple[str, str, s.Loc]]) -> dict[v.Origin, tuple[Write, ...]]:
+    """Writes pending in any of the states that were not pending before, by session."""
+    found: dict[v.Origin, dict[tuple[str, str, s.Loc], Write]] = {}
+    for state in states:
+        for key, transaction in state.sessions.items():
+            for write in transaction.pending:
+                if write.kind != "consumer" and write.key not in before:
+                    found.setdefault(key, {})[write.key] = write
+    return {key: tuple(writes.values()) for key, writes in found.items()}
 
 
 __all__ = ["INJECTED", "Exit", "Failure", "Frame", "Owned", "calls_in", "catches", "is_broad", "place_origin"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
-from sessionlint.effects.state import Broken, State, Transaction, Write
+from sessionlint.effects.state import State, Transaction, Write
 from sessionlint.effects.summary import Exposure
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
@@ -40,7 +40,6 @@ class Scopes:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
         self._infer = frame.infer
-        self.half_done: dict[tuple[int, v.Origin], tuple[Write, ...]] = {}
         self.grown: dict[str, list[tuple[s.Loc, v.Value]]] = {}
         self._stacks: list[list[Closer]] = []
         self._users: dict[v.Origin, list[tuple[s.Loc, str]]] = {}
@@ -66,10 +65,11 @@ class Scopes:
         if origin not in frame.owned:
             frame.owned[origin] = Owned(call.loc, "close", True)
         text = _callee_text(call)
-        at_hand = self._at_hand(origin)
+        at_hand = self._at_hand(origin, state)
         frame.note(obs.Created(call.loc, origin, how, text, at_hand, provider))
         frame.event(call.loc, "open", f"session opened by {text}")
         state.sessions[origin] = Transaction(entry=False, origin=origin)
+        state.broken.pop(origin, None)
         frame.opens = True
         here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
         others = {k: t for k, t in state.sessions.items() if k != origin}
@@ -78,13 +78,16 @@ class Scopes:
             State(state.env, state.facts, others),
         )
 
-    def _at_hand(self, fresh: v.Origin) -> v.Origin | None:
+    def _at_hand(self, fresh: v.Origin, state: State) -> v.Origin | None:
         """Another session the function holds: handed in, held by its object, or opened around."""
         frame = self._frame
         for origin, owned in frame.owned.items():
             if origin != fresh and owned.active and not owned.driven:
                 return origin
-        return frame.engine.session_at_hand(frame.function)
+        found = frame.engine.session_at_hand(frame.function)
+        if found is not None and state.facts.get(str(found)) in {"none", "falsy", "false"}:
+            return None
+        return found
 
     # ---- with ------------------------------------------------------------------------------------------------------
 
@@ -109,6 +112,7 @@ class Scopes:
         for closer in closers:
             if closer.origin is not None and closer.origin in frame.owned and closer.action == "own":
                 frame.owned[closer.origin].active = True
+                frame.owned[closer.origin].scoped = True
         frame.exits.append([])
         frame.watchers.append([])
         stacks = len(self._stacks)
@@ -120,9 +124,10 @@ class Scopes:
         if len(self._stacks) > stacks:
             entered = self._stacks.pop()
             closers.extend(entered)
+        contained = any(c.action == "savepoint" for c in closers)
         for failure in failures:
             self._abort(closers, failure.state)
-            frame.may_fail(failure.state, failure.caught, failure.database, failure.commit)
+            frame.may_fail(failure.state, failure.caught, failure.database and not contained, failure.commit)
         last = _last_loc(stmt.body) or stmt.loc
         for state in ends:
             self._close(closers, state, last, "end")
@@ -511,29 +516,14 @@ class Scopes:
 
     # ---- half done -------------------------------------------------------------------------------------------------
 
-    def swallowed(self, handler: s.Handler, ends: list[State], leaves: list[State]) -> None:
-        """The handler ends without raising: remember which sessions it leaves half done."""
-        from sessionlint.effects.interpreter import _types  # names of what is caught
-
-        caught = ", ".join(filter(None, (sym.last_name(t) for t in _types(handler)))) or "everything"
-        for (identity, key), writes in self.half_done.items():
-            if identity != id(handler):
-                continue
-            for state in (*ends, *leaves):
-                transaction = state.sessions.get(key)
-                if transaction is None or transaction.unknown:
-                    continue
-                pending = {w.key for w in transaction.pending}
-                left = tuple(w for w in writes if w.key in pending)
-                if left:
-                    state.broken[key] = Broken(handler.loc, caught, left)
-
     def after_failure(self, state: State, origin: v.Origin, loc: s.Loc) -> None:
         """The session is used again after a handler left it half done."""
         self._report_broken(state, origin, "used", loc)
 
     def _report_broken(self, state: State, origin: v.Origin, then: str, where: s.Loc) -> None:
         frame = self._frame
+        if frame.handler_depth and then == "used":
+            return  # what a handler itself does with the session is its way of coping
         broken = state.broken.pop(frame.key(origin), None)
         if broken is not None:
             frame.note(obs.Swallowed(broken.handler, origin, broken.writes, broken.caught, then, where))

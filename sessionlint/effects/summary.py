@@ -49,6 +49,14 @@ class Exposure(NamedTuple):
         return (self.kind, self.path, self.loc)
 
 
+class Store(NamedTuple):
+    """A parameter that the function keeps on its own object, outside the constructor (``registry.register(x)``)."""
+
+    parameter: str
+    holder: str
+    target: str
+
+
 class Edge(NamedTuple):
     """A resolved call: ``how`` is call, iterate, enter, spawn or stream."""
 
@@ -78,6 +86,7 @@ class Summary:
     opens: bool = False
     inserts: tuple[Class, ...] = ()
     foreign: bool = False
+    stores: tuple[Store, ...] = ()
 
 
 #: of functions without effects, and of those still being worked out in a recursion

@@ -66,7 +66,7 @@ def columns_between(original: str, written: str) -> list[int] | None:
 
 
 class _ElifChains:
-    """How many ``elif`` enclose the current line: libcst nests each one, and what is in its block, in the one before."""
+    """How many ``elif`` enclose the current line: libcst nests each, with its block, in the one before."""
 
     def __init__(self) -> None:
         self.depth = 0

@@ -146,9 +146,13 @@ def test_deep_is_the_same_to_both(text: str):
     limit = sys.getrecursionlimit()
     lowered = from_cst.parse(text.encode())
     assert sys.getrecursionlimit() == limit
+    try:
+        expected = from_ast.parse(text.encode())
+    except SyntaxProblem:
+        pytest.skip("Python 3.12.1 refuses its own syntax trees beyond some 700 levels")
     sys.setrecursionlimit(20_000)  # for the comparison
     try:
-        assert first_difference(from_ast.parse(text.encode()), lowered) is None
+        assert first_difference(expected, lowered) is None
     finally:
         sys.setrecursionlimit(limit)
 

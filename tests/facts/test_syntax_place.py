@@ -1,4 +1,4 @@
-"""A syntax error is reported at the token it is about, in characters, and an open bracket is told as an open bracket."""
+"""A syntax error is reported at the token it is about, in characters, and an open bracket as an open bracket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ _NEVER_CLOSED = {
     "try": "f«»(\ntry:\n    d\n)\n",
     "except": "try:\n    f«»(\nexcept: a)\n",
     "raise": "f«»(\n    raise a)\n",
-    "brackets in strings and comments": "f(')', '''(\n[''')  # (\nx = f«»(  # [\n    ')', '''\n(''',\n\ndef g(): pass\n)\n",
+    "brackets in strings": "f(')', '''(\n[''')\nx = f«»(\n    ')', '''\n(''',\n\ndef g(): pass\n)\n",
+    "brackets in comments": "f()  # (\nx = f«»(  # [\n    # )\ndef g(): pass\n)\n",
     "letters beyond ASCII": "имя = 'жж'; имя.запись«»('ж',\n\ndef g(): pass\n)\n",
     "tabs": "if a:\n\tb.\tc«»(\n\treturn)\n",
     "windows line ends": "x = 1\r\ny = «»(\r\n\r\nreturn)\r\n",
