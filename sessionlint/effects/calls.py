@@ -150,8 +150,8 @@ class Calls:
             self._end_all(state, origin, commit=False)
         elif kind == "close":
             frame.event(call.loc, "close", "close()")
+            frame.scopes.close_by_hand(origin, transaction, state, call.loc)
             frame.update(state, origin, transaction.close())
-            frame.scopes.closed_by_hand(origin)
         elif kind == "begin":
             frame.update(state, origin, replace(transaction, used=True))
         elif kind == "savepoint":
@@ -534,6 +534,9 @@ class Calls:
 
         frame = self._frame
         value = self._infer.iterate(frame.value(stmt.iterable, state))
+        over = sym.dotted_text(stmt.iterable)
+        if over:
+            state.facts[over] = "true"  # a loop body runs only where there is something to run over
         names: dict[str, v.Value] = {}
         self._infer.bind_target(stmt.target, value, names)
         for name, found in names.items():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects import observations as obs
 from sessionlint.effects.conditions import assume, forget, note_result
-from sessionlint.effects.state import EMPTY, Broken, State, Transaction, Write, settle
+from sessionlint.effects.state import EMPTY, FAILED, Broken, State, Transaction, Write, settle
 from sessionlint.effects.summary import (
     MAX_EXPOSURES,
     MAX_VARIANTS,
@@ -512,7 +512,10 @@ class Frame:
         if stmt.final:
             ends = self.block(ends, stmt.final)
             for exit_ in exits:
-                for state in self.block([exit_.state.copy()], stmt.final):
+                leaving = exit_.state.copy()
+                if exit_.kind == "raise":
+                    leaving.facts[FAILED] = "true"
+                for state in self.block([leaving], stmt.final):
                     self.exits[-1].append(exit_._replace(state=state))
         else:
             self.exits[-1].extend(exits)
@@ -547,6 +550,9 @@ class Frame:
         self.handled.pop()
         self.handler_depth -= 1
         leaves = [e for e in exits if e.kind in {"return", "break", "continue"}]
+        for exit_ in exits:
+            if exit_.kind == "return":
+                exit_.state.facts[FAILED] = "true"
         self.exits[-1].extend(exits)
         reraises = not ends and not leaves
         for index in range(rollbacks, len(self.rollbacks)):

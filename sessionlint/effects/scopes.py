@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
-from sessionlint.effects.state import State, Transaction, Write
+from sessionlint.effects.state import FAILED, State, Transaction, Write
 from sessionlint.effects.summary import Exposure
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
@@ -337,7 +337,8 @@ class Scopes:
             self._commit_at_end(origin, state, loc)
         transaction = frame.transaction(state, origin)
         writes = tuple(w for w in transaction.pending if w.kind != "consumer")
-        if writes and owned.policy == "close" and not transaction.unknown and not owned.driven:
+        failed = FAILED in state.facts
+        if writes and owned.policy == "close" and not transaction.unknown and not owned.driven and not failed:
             frame.scope_ends.append(
                 obs.ScopeEnd(
                     loc, origin, writes, leaving, transaction.committed, False, owned.opened, owned.factory,
@@ -371,7 +372,7 @@ class Scopes:
             if transaction is None or owned.escaped or owned.driven or owned.policy != "close":
                 continue
             writes = tuple(w for w in transaction.pending if w.kind != "consumer")
-            if writes and not transaction.unknown and not transaction.closed:
+            if writes and not transaction.unknown and not transaction.closed and FAILED not in state.facts:
                 frame.scope_ends.append(
                     obs.ScopeEnd(
                         loc, origin, writes, "return" if kind == "return" else "end", transaction.committed, False,
@@ -379,8 +380,17 @@ class Scopes:
                     )
                 )  # fmt: skip
 
-    def closed_by_hand(self, origin: v.Origin) -> None:
-        """``close()``: what was pending is gone, which the write itself has to answer for."""
+    def close_by_hand(self, origin: v.Origin, transaction: Transaction, state: State, loc: s.Loc) -> None:
+        """``close()`` on a session opened here without a block: its scope ends at this call."""
+        frame = self._frame
+        owned = frame.owned.get(origin)
+        if owned is None or owned.scoped or owned.driven or owned.policy != "close" or FAILED in state.facts:
+            return
+        writes = tuple(w for w in transaction.pending if w.kind != "consumer")
+        if writes and not transaction.unknown:
+            frame.scope_ends.append(
+                obs.ScopeEnd(loc, origin, writes, "end", transaction.committed, False, owned.opened)
+            )
 
     # ---- leaving with the session ----------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ from sessionlint.project.values import Origin, Value
 MAX_CHAIN = 12
 #: paths kept apart in one function before they are joined
 MAX_PATHS = 12
+#: fact of a path that is on its way out because of an exception: what it leaves uncommitted is meant to be lost
+FAILED = "!failed"
 #: writes remembered per session
 MAX_WRITES = 12
 
