@@ -258,10 +258,11 @@ class Calls:
         out: list[State] = []
         for one in targets:
             summary = frame.engine.result(one).summary
+            bound = _as_implementation(one, function, binding)
             frame.edge(one, loc, "call")
             if summary.touches or summary.exposures or summary.opens:
                 frame.event(loc, "call", one.qualname, one.key)
-            out.extend(self.instantiate(summary, one, binding, loc, call, state if len(targets) == 1 else state.copy()))
+            out.extend(self.instantiate(summary, one, bound, loc, call, state if len(targets) == 1 else state.copy()))
         return out
 
     def instantiate(
@@ -731,6 +732,18 @@ class Calls:
                 value = self._frame.value(call.args[-1], state)
                 self._frame.scopes.grown.setdefault(name, []).append((call.loc, value))
                 state.env[name] = v.Sequence(v.union((current.item, value)))
+
+
+def _as_implementation(
+    one: sym.Function, declared: sym.Function, binding: Mapping[str, v.Value]
+) -> Mapping[str, v.Value]:
+    """The arguments of a call through an interface, with the receiver seen as the class that implements it."""
+    receiver = binding.get(declared.receiver or "")
+    if one is declared or one.owner is None or one.receiver is None:
+        return binding
+    if isinstance(receiver, v.Instance) and receiver.root is not None:
+        return {**binding, one.receiver: v.Instance(one.owner, receiver.root)}
+    return binding
 
 
 def _generator(value: v.Value) -> v.Running | None:

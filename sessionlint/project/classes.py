@@ -89,13 +89,16 @@ class Classes:
         """Concrete functions behind an abstract method: of subclasses, or of classes that fit a Protocol."""
         found: list[sym.Function] = []
         candidates = list(self.subclasses(cls))
-        if any(d.rpartition(".")[2] == "Protocol" for d in self.outside_bases(cls)) and not candidates:
+        if not candidates and self._is_protocol(cls):
             candidates = self._conforming(cls)
         for candidate in candidates:
             function = self.method(candidate, name)
             if function is not None and not function.is_abstract and function not in found:
                 found.append(function)
         return found
+
+    def _is_protocol(self, cls: sym.Class) -> bool:
+        return any(d.rpartition(".")[2] == "Protocol" for d in self.outside_bases(cls))
 
     def _conforming(self, protocol: sym.Class) -> list[sym.Class]:
         wanted = {n for n in protocol.methods if not n.startswith("__")}
@@ -253,8 +256,10 @@ class Classes:
             names.update(n for n, a in candidate.attributes.items() if a.annotation is not None)
         if any(self._value_holds(self.attribute_type(cls, n)) for n in sorted(names)):
             return True
-        abstract = any(m.is_abstract for m in cls.methods.values())
-        return abstract and any(self.holds_session(sub) for sub in self.subclasses(cls))
+        if not any(m.is_abstract for m in cls.methods.values()):
+            return False
+        below = self.subclasses(cls) or (self._conforming(cls) if self._is_protocol(cls) else [])
+        return any(self.holds_session(sub) for sub in below)
 
     def _value_holds(self, value: v.Value) -> bool:
         if isinstance(value, v.Session):
