@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TypeVar
 
@@ -30,6 +31,21 @@ from sessionlint.project.tables import Tables
 
 Kind = TypeVar("Kind")
 
+_SCRIPT_FOLDERS = frozenset(
+    {
+        "scripts",
+        "script",
+        "alembic",
+        "migrations",
+        "versions",
+        "bin",
+        "tools",
+        "examples",
+        "seeds",
+        "__main__",
+        "manage",
+    }
+)
 _MAX_TIMELINE_DEPTH = 12
 _MAX_TIMELINE_LINES = 600
 #: kinds of timeline events that concern a session or keep one waiting
@@ -265,8 +281,10 @@ class Analysis:
                 continue
             for assigned in module.assigned.values():
                 for expr, function in assigned:
-                    if isinstance(expr, Call) and isinstance(self.infer.expr(expr, Scope(module, function)), v.Factory):
-                        paths.add(module.path)
+                    if isinstance(expr, Call):
+                        made = self.infer.expr(expr, Scope(module, function))
+                        if isinstance(made, (v.Factory, v.Engine)):
+                            paths.add(module.path)
         for cls in self.table.classes.values():
             if cls.module.is_test or not self.concerned:
                 continue
@@ -336,7 +354,7 @@ class Analysis:
         if kind or function.key in seen:
             return kind
         callers = [(c, how) for c, _, how in self.callers.get(function.key, ()) if not c.module.is_test]
-        if not callers or any(c.module is not function.module for c, _ in callers):
+        if not callers or len(seen) > 8:
             return ""
         kinds = {self.in_boundary(c, seen | {function.key}) for c, _ in callers}
         if "" in kinds or kinds & {"route"}:
@@ -351,7 +369,7 @@ class Analysis:
         """
         if self.entries.boundary(function) or function.name in {"main", "run"} or function.name.startswith("run_"):
             return True
-        if "owns-transaction" in function.facts.marks:
+        if "owns-transaction" in function.facts.marks or self.is_script(function):
             return True
         if function.facts.is_generator and (
             {"contextmanager", "asynccontextmanager"} & function.decorator_names
@@ -372,6 +390,10 @@ class Analysis:
         return current.name in {"handle", "execute", "__call__"} and cls.name.endswith(
             ("Handler", "Command", "UseCase")
         )
+
+    def is_script(self, function: sym.Function) -> bool:
+        """Scripts and migrations are their own boundary."""
+        return bool(_SCRIPT_FOLDERS & set(function.module.dotted.split(".")))
 
     def is_transaction_manager(self, cls: sym.Class) -> bool:
         """A class whose own ``commit`` ends its session's transaction: it is the unit of work, by whatever name."""
@@ -467,10 +489,11 @@ class Analysis:
 
     def is_repository(self, cls: sym.Class) -> bool:
         """A repository by name (configurable) and role: it holds a session."""
-        from fnmatch import fnmatchcase
+        return self.is_repository_name(cls) and self.infer.classes.holds_session(cls)
 
-        named = any(fnmatchcase(cls.name, pattern) for pattern in self.settings.repository_classes)
-        return named and self.infer.classes.holds_session(cls)
+    def is_repository_name(self, cls: sym.Class) -> bool:
+        """Whether a class is called a repository (configurable)."""
+        return any(fnmatchcase(cls.name, pattern) for pattern in self.settings.repository_classes)
 
     def entry_points(self) -> list[EntryPoint]:
         """Every entry point outside tests."""

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
 from sessionlint.effects.catalog import Effect
+from sessionlint.effects.conditions import note_growth
 from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write
-from sessionlint.effects.summary import Exposure, Store, Summary
+from sessionlint.effects.summary import Exposure, Store, Summary, Variant
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -115,9 +116,11 @@ class Calls:
     def _take_part(self, origin: v.Origin, call: s.Call, state: State) -> None:
         """A session method the catalogue does not know: nothing certain can be said afterwards."""
         transaction = self._frame.transaction(state, origin)
-        if call.func and sym.last_name(call.func) in {"expire", "expire_all", "refresh", "object_session"}:
-            return
-        self._frame.update(state, origin, replace(transaction, used=True))
+        name = sym.last_name(call.func) or ""
+        if "commit" in name or "transaction" in name:
+            self._frame.update(state, origin, transaction.give_away())
+        elif name not in {"expire", "expire_all"}:
+            self._frame.update(state, origin, replace(transaction, used=True))
 
     def _session(
         self, session: v.Session, origin: v.Origin, effect: Effect, name: str, call: s.Call, state: State
@@ -128,6 +131,8 @@ class Calls:
         if kind in {"write", "read", "execute", "flush", "commit"}:
             self._frame.scopes.after_failure(state, origin, call.loc)
             transaction = frame.transaction(state, origin)
+        if kind == "write" and name == "merge" and _is_false(call, "load"):
+            kind = "read"  # attaches what is known to be in the database
         if kind == "write":
             self._write_call(session, origin, effect, call, state)
         elif kind == "execute":
@@ -165,7 +170,8 @@ class Calls:
         owned = frame.owned.get(origin)
         text = _receiver_text(call)
         after_scope = transaction.closed and owned is not None and owned.closes and not owned.active
-        frame.note(obs.Committed(call.loc, origin, text, after_scope, owned.opened if owned else None))
+        asked = any(state.facts.get(n) == "true" and "commit" in n.lower() for n in frame.function.parameters)
+        frame.note(obs.Committed(call.loc, origin, text, after_scope, owned.opened if owned else None, asked))
         frame.commits.append((call.loc, origin, text))
         state.broken.pop(frame.key(origin), None)
         if not after_scope:
@@ -273,7 +279,7 @@ class Calls:
         loc: s.Loc,
         call: s.Call | None,
         state: State,
-        variants: tuple[object, ...] | None = None,
+        variants: tuple[Variant, ...] | None = None,
         entered: bool = False,
     ) -> list[State]:
         """Apply a summary at a call site: one path per way the function may end."""
@@ -291,15 +297,21 @@ class Calls:
             frame.may_fail(state, database=writes)
         if summary.foreign:
             frame.foreign = True
-        chosen = summary.variants if variants is None else variants
+        chosen = [
+            variant
+            for variant in (summary.variants if variants is None else variants)
+            if possible(variant.guards, binding)
+        ]
         out = []
         for index, variant in enumerate(chosen):
             after = state if index == len(chosen) - 1 else state.copy()
-            self._transfer(variant.transactions, binding, link, after, entered)  # type: ignore[attr-defined]
+            self._transfer(variant.transactions, binding, link, after, entered)
             if call is not None:
-                after.results[id(call)] = variant.result  # type: ignore[attr-defined]
+                after.results[id(call)] = variant.result
             out.append(after)
-        return out or [state]
+        if not out and summary.variants and variants is None:
+            return [state]  # the arguments rule out every path: they are not what they seem
+        return out
 
     def resolve(self, origin: v.Origin, binding: Mapping[str, v.Value]) -> frozenset[v.Origin]:
         """The caller's origins of a callee's session."""
@@ -356,10 +368,13 @@ class Calls:
         if summary.opens:
             frame.opens = True
         for exposure in summary.exposures:
+            if not possible(exposure.guards, binding):
+                continue
             committed = frozenset().union(*(self.resolve(o, binding) for o in exposure.committed), frozenset())
             here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
             chain = (link, *exposure.chain)[:MAX_CHAIN]
-            outward = exposure._replace(committed=committed | here, chain=chain)
+            guards = frame.guards(state)
+            outward = exposure._replace(committed=committed | here, chain=chain, guards=guards)
             hidden = {frame.key(o) for o in committed}
             visible = State(state.env, state.facts, {k: t for k, t in state.sessions.items() if k not in hidden})
             frame.expose(outward, visible)
@@ -370,10 +385,14 @@ class Calls:
         function = target.function
         if any(k.name is None for k in call.keywords) or any(isinstance(a, s.Starred) for a in call.args):
             return
+        if isinstance(frame.value(call.func, state), v.Options):
+            return  # which of several callees is meant is not known
         for parameter in function.facts.parameters:
             if not (isinstance(parameter.default, s.Constant) and parameter.default.value is None):
                 continue
             if argument_for(function, call, parameter.name) is not None:
+                continue
+            if not self._needs(function, parameter.name):
                 continue
             wanted = self._infer.parameter(function, parameter.name)
             if not frame.engine.is_transactional(wanted):
@@ -386,6 +405,12 @@ class Calls:
             at_hand = self._at_hand(wanted, state)
             if at_hand:
                 frame.note(obs.LeftOut(call.loc, function, parameter.name, at_hand))
+
+    def _needs(self, function: sym.Function, parameter: str) -> bool:
+        """Whether leaving the parameter out changes where something is written: another session, or nowhere."""
+        summary = self._frame.engine.result(function).summary
+        wrote = any(o.name == parameter and t.pending for variant in summary.variants for o, t in variant.transactions)
+        return bool(summary.variants) and (summary.opens or wrote)
 
     def _at_hand(self, wanted: v.Value, state: State) -> str:
         frame = self._frame
@@ -469,6 +494,9 @@ class Calls:
         for state in states:
             value = self._frame.value(expr, state)
             paths = [state]
+            if isinstance(value, v.Options) and isinstance(expr, s.Name) and expr.id in self._frame.function.parameters:
+                out.append(state)  # a coroutine handed in: whose it is, each caller knows for itself
+                continue
             for work in self._coroutines(value):
                 paths = [p for q in paths for p in self.run(work.function, work.arguments(), expr.loc, None, q)]
             out.extend(paths)
@@ -642,8 +670,9 @@ class Calls:
         if summary.opens:
             here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
             exposure = Exposure(
-                "spawn", frame.function.module.path, loc, function.qualname, here, function.key, summary.inserts
-            )
+                "spawn", frame.function.module.path, loc, function.qualname, here, function.key, summary.inserts,
+                (), frame.guards(state),
+            )  # fmt: skip
             frame.expose(exposure, state)
 
     def _held(self, call: s.Call, state: State) -> frozenset[v.Origin]:
@@ -728,10 +757,26 @@ class Calls:
         if isinstance(call.func, s.Attribute) and isinstance(call.func.value, s.Name) and call.args:
             name = call.func.value.id
             current = state.env.get(name)
+            note_growth(state, call.func.value)
             if isinstance(current, v.Sequence):
                 value = self._frame.value(call.args[-1], state)
                 self._frame.scopes.grown.setdefault(name, []).append((call.loc, value))
                 state.env[name] = v.Sequence(v.union((current.item, value)))
+
+
+def possible(guards: tuple[tuple[str, str], ...], binding: Mapping[str, v.Value]) -> bool:
+    """Whether a callee's path can be taken with these arguments."""
+    for name, fact in guards:
+        value = binding.get(name)
+        if isinstance(value, v.Literal):
+            truthy = bool(value.value)
+            if (fact == "true" and not truthy) or (fact in {"none", "false", "falsy"} and truthy):
+                return False
+            if fact == "value" and value.value is None:
+                return False
+        elif isinstance(value, (v.Session, v.Instance)) and fact in {"none", "falsy", "false"}:
+            return False
+    return True
 
 
 def _as_implementation(
@@ -759,6 +804,11 @@ def _iterated_text(expr: s.Expr) -> str:
     if isinstance(expr, s.Call):
         return f"{sym.dotted_text(expr.func) or sym.last_name(expr.func) or 'call'}()"
     return sym.dotted_text(expr) or "a stream"
+
+
+def _is_false(call: s.Call, name: str) -> bool:
+    """Whether a keyword argument is the literal False."""
+    return any(k.name == name and isinstance(k.value, s.Constant) and k.value.value is False for k in call.keywords)
 
 
 def _receiver_text(call: s.Call) -> str:

@@ -22,22 +22,52 @@ def forget(state: State, name: str) -> None:
     if not name:
         return
     prefix = name + "."
-    for key in [k for k in state.facts if k == name or k.startswith(prefix)]:
+    for key in [k for k in state.facts if k == name or k.startswith((prefix, name + "["))]:
         del state.facts[key]
     for key in [k for k in state.env if k.startswith(prefix)]:
         del state.env[key]
+
+
+def place_text(expr: s.Expr) -> str:
+    """The key facts are kept under: a dotted name, or one with a constant subscript (``results["moved"]``)."""
+    if isinstance(expr, s.Subscript) and isinstance(expr.index, s.Constant):
+        base = sym.dotted_text(expr.value)
+        return f"{base}[{expr.index.value!r}]" if base else ""
+    return sym.dotted_text(expr)
+
+
+def note_growth(state: State, target: s.Expr) -> None:
+    """``count += 1``, ``found.append(x)``: what was empty is not any more."""
+    text = place_text(target)
+    if text:
+        state.facts[text] = "true"
+
+
+def _measured(expr: s.Expr) -> s.Expr:
+    """What a length or truth is asked of: ``len(xs)`` and ``bool(xs)`` are as true as ``xs``."""
+    if isinstance(expr, s.Call) and isinstance(expr.func, s.Name) and expr.func.id in {"len", "bool", "any"}:
+        if len(expr.args) == 1:
+            return _measured(expr.args[0])
+    return expr
 
 
 def note_result(state: State, name: str, expr: s.Expr, found: v.Value) -> None:
     """Remember the truth of a value just assigned to ``name``."""
     inner = expr.value if isinstance(expr, s.Await) else expr
     known = state.results.get(id(inner))
-    if known in {"true", "false", "none", "value"}:
+    measured = _measured(inner)
+    if measured is not inner:
+        known = state.facts.get(place_text(measured), known)
+    if known in {"true", "false", "none", "value", "falsy"}:
         state.facts[name] = known
     elif isinstance(found, v.Literal):
         state.facts[name] = "none" if found.value is None else ("true" if found.value else "false")
     elif isinstance(inner, s.Collection) and not inner.items:
         state.facts[name] = "false"
+    elif isinstance(inner, s.Collection) and inner.kind == "dict":
+        for key, item in zip(inner.keys, inner.items, strict=False):
+            if isinstance(key, s.Constant) and isinstance(item, s.Constant) and not isinstance(item.value, bytes):
+                state.facts[f"{name}[{key.value!r}]"] = "true" if item.value else "false"
 
 
 def truth(test: s.Expr, state: State) -> bool | None:
@@ -47,8 +77,9 @@ def truth(test: s.Expr, state: State) -> bool | None:
     if isinstance(test, s.Not):
         inner = truth(test.value, state)
         return None if inner is None else not inner
-    if isinstance(test, (s.Name, s.Attribute)):
-        known = state.facts.get(sym.dotted_text(test))
+    test = _measured(test)
+    if isinstance(test, (s.Name, s.Attribute, s.Subscript)):
+        known = state.facts.get(place_text(test))
         if known in {"none", "false", "falsy"}:
             return False
         return True if known == "true" else None
@@ -75,8 +106,8 @@ def _compared(test: s.Compare, state: State) -> bool | None:
     if not isinstance(right, s.Constant):
         return None
     op = test.ops[0]
-    subject = test.left.target if isinstance(test.left, s.Assigned) else test.left
-    known = state.facts.get(sym.dotted_text(subject))
+    subject = _measured(test.left.target if isinstance(test.left, s.Assigned) else test.left)
+    known = state.facts.get(place_text(subject))
     if right.value is None and op in {"is", "is not", "==", "!="}:
         if known is None or known == "falsy":
             return None
@@ -85,7 +116,19 @@ def _compared(test: s.Compare, state: State) -> bool | None:
     if isinstance(right.value, bool) and op in {"is", "==", "is not", "!="} and known in {"true", "false"}:
         answer = (known == "true") == right.value
         return answer if op in {"is", "=="} else not answer
+    nonzero = _asks_nonzero(op, right.value)
+    if nonzero is not None and known in {"true", "false", "falsy", "none"}:
+        return (known == "true") == nonzero
     return None
+
+
+def _asks_nonzero(op: str, value: object) -> bool | None:
+    """Whether ``x OP value`` asks for something (``> 0``, ``>= 1``, ``!= 0``) or for nothing (``== 0``, ``< 1``)."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    if (op, value) in {(">", 0), (">=", 1), ("!=", 0)}:
+        return True
+    return False if (op, value) in {("==", 0), ("<", 1), ("<=", 0)} else None
 
 
 def assume(frame: Frame, test: s.Expr, state: State, wanted: bool) -> State | None:
@@ -99,27 +142,35 @@ def assume(frame: Frame, test: s.Expr, state: State, wanted: bool) -> State | No
 
 
 def _learn(test: s.Expr, state: State, wanted: bool) -> None:
+    test = _measured(test)
     if isinstance(test, s.Not):
         _learn(test.value, state, not wanted)
-    elif isinstance(test, (s.Name, s.Attribute)):
-        text = sym.dotted_text(test)
+    elif isinstance(test, (s.Name, s.Attribute, s.Subscript)):
+        text = place_text(test)
         if text and state.facts.get(text) not in {"none", "false"}:
             state.facts[text] = "true" if wanted else "falsy"
     elif isinstance(test, s.Assigned):
         _learn(test.target, state, wanted)
     elif isinstance(test, s.Compare) and len(test.ops) == 1 and isinstance(test.rights[0], s.Constant):
-        subject = test.left.target if isinstance(test.left, s.Assigned) else test.left
-        text = sym.dotted_text(subject)
-        if not text or test.rights[0].value is not None:
-            return
-        is_none = wanted == (test.ops[0] in {"is", "=="})
-        if is_none:
-            state.facts[text] = "none"
-        elif state.facts.get(text) not in {"true", "false"}:
-            state.facts[text] = "value"
+        _learn_compared(test, test.rights[0], state, wanted)
     elif isinstance(test, s.Choice) and ((test.kind == "and" and wanted) or (test.kind == "or" and not wanted)):
         for option in test.options:
             _learn(option, state, wanted)
+
+
+def _learn_compared(test: s.Compare, right: s.Constant, state: State, wanted: bool) -> None:
+    subject = _measured(test.left.target if isinstance(test.left, s.Assigned) else test.left)
+    text = place_text(subject)
+    if not text:
+        return
+    nonzero = _asks_nonzero(test.ops[0], right.value)
+    if nonzero is not None:
+        state.facts[text] = "true" if nonzero == wanted else "falsy"
+    elif right.value is None:
+        if wanted == (test.ops[0] in {"is", "=="}):
+            state.facts[text] = "none"
+        elif state.facts.get(text) not in {"true", "false"}:
+            state.facts[text] = "value"
 
 
 def _narrow(frame: Frame, test: s.Expr, state: State, wanted: bool) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects import observations as obs
-from sessionlint.effects.conditions import assume, forget, note_result
+from sessionlint.effects.conditions import assume, forget, note_growth, note_result, place_text, truth
 from sessionlint.effects.state import EMPTY, FAILED, Broken, State, Transaction, Write, settle
 from sessionlint.effects.summary import (
     MAX_EXPOSURES,
@@ -110,6 +110,8 @@ class Frame:
         self.scopes = Scopes(self)
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
+        #: parameters with a constant default: flags and optional objects that choose between paths
+        self._switches = tuple(n for n, p in function.parameters.items() if isinstance(p.default, s.Constant))
         self._distinct = engine.distinct_sessions(function)
         self._entities = frozenset(
             n for n in function.parameters if isinstance(engine.infer.parameter(function, n), v.Entity)
@@ -169,10 +171,13 @@ class Frame:
                 if key.kind == "param" and key.name not in self._entities and writes and not transaction.unknown:
                     leaving = "return" if exit_.kind == "return" else "end"
                     origin = transaction.origin or key
-                    self.note(obs.Ended(exit_.loc, origin, writes, leaving, origin in self.committed))
+                    committed = any(self.key(o) == key for o in self.committed)
+                    self.note(obs.Ended(exit_.loc, origin, writes, leaving, committed))
 
     def _variants(self, ends: list[tuple[str, State]]) -> tuple[Variant, ...]:
-        made = list(dict.fromkeys(Variant(result, self._exported(state)) for result, state in ends))
+        made = list(dict.fromkeys(Variant(r, self._exported(state), self.guards(state)) for r, state in ends))
+        if len(made) > MAX_VARIANTS:
+            made = list(dict.fromkeys(variant._replace(guards=()) for variant in made))
         while len(made) > MAX_VARIANTS:
             last, previous = made.pop(), made.pop()
             merged = dict(previous.transactions)
@@ -181,6 +186,10 @@ class Frame:
             made.append(Variant("any", tuple(sorted(merged.items(), key=lambda item: item[0]))))
             made = list(dict.fromkeys(made))
         return tuple(made)
+
+    def guards(self, state: State) -> tuple[tuple[str, str], ...]:
+        """What this path has found out about the function's own arguments, for callers that know them."""
+        return tuple(sorted((n, state.facts[n]) for n in self._switches if n in state.facts))
 
     def _exported(self, state: State) -> tuple[tuple[v.Origin, Transaction], ...]:
         """The transactions a caller may care about, keyed by an origin the caller can resolve."""
@@ -292,8 +301,9 @@ class Frame:
         if isinstance(stmt, s.AugmentedAssign):
             states = self.effects(stmt.value, states)
             for state in states:
-                forget(state, sym.dotted_text(stmt.target))
-                self._set_attribute(stmt.target, v.UNKNOWN, state, stmt.loc)
+                forget(state, place_text(stmt.target))
+                note_growth(state, stmt.target)
+                self._set_attribute(stmt.target, state, stmt.loc)
             return states
         if isinstance(stmt, s.If):
             return self._if(stmt, states)
@@ -356,15 +366,25 @@ class Frame:
                 inner = item.value if isinstance(item, s.Starred) else item
                 self._assign_one(inner, self.infer.item(found, index), expr, state, loc)
         else:
-            forget(state, sym.dotted_text(target))
-            self._set_attribute(target, found, state, loc)
+            forget(state, place_text(target))
+            if not _normalises(target, expr):
+                self._set_attribute(target, state, loc)
             self.calls.stored(target, found, expr, state, loc)
-            text = sym.dotted_text(target)
+            self._set_field(target, found, state)
+            text = place_text(target)
             if text:
                 state.env[text] = found
                 note_result(state, text, expr, found)
 
-    def _set_attribute(self, target: s.Expr, found: v.Value, state: State, loc: s.Loc) -> None:
+    def _set_field(self, target: s.Expr, found: v.Value, state: State) -> None:
+        """An attribute set on an object built here: from now on it holds that too."""
+        if isinstance(target, s.Attribute) and isinstance(target.value, s.Name):
+            holder = state.env.get(target.value.id)
+            if isinstance(holder, v.Instance) and holder.root is None and self.infer.holds(found):
+                fields = {**dict(holder.fields), target.attr: found}
+                state.env[target.value.id] = v.Instance(holder.cls, None, tuple(sorted(fields.items())))
+
+    def _set_attribute(self, target: s.Expr, state: State, loc: s.Loc) -> None:
         """Setting an attribute of an ORM object is a write."""
         if isinstance(target, s.Attribute):
             holder = self.value(target.value, state)
@@ -437,7 +457,14 @@ class Frame:
         self.exits.append([])
         if isinstance(stmt, s.For):
             current = self.calls.start_iteration(stmt, self.effects(stmt.iterable, states))
-            done.extend(state.copy() for state in states)
+            for state in states:
+                skipped = state.copy()
+                over = sym.dotted_text(stmt.iterable)
+                if over and skipped.facts.get(over) == "true":
+                    continue
+                if over:
+                    skipped.facts[over] = "falsy"
+                done.append(skipped)
         for _ in range(2):
             entered = []
             if isinstance(stmt, s.While):
@@ -537,6 +564,7 @@ class Frame:
             state = failure.state.copy()
             if failure.database and not failure.commit and (anything or failure.caught):
                 self._break(state, handler, fresh, bool(failure.caught) and not anything)
+            self._give_up(state, fresh)
             if handler.name:
                 state.env[handler.name] = v.UNKNOWN
             entered.append(state)
@@ -560,6 +588,16 @@ class Frame:
         if commits and anything and (ends or leaves):
             self._unheeded(handler, commits, ends, leaves)
         return ends
+
+    @staticmethod
+    def _give_up(state: State, fresh: dict[v.Origin, tuple[Write, ...]]) -> None:
+        """The try block failed: nobody is asked to commit what it left (whether it is half done is another matter)."""
+        for key, writes in fresh.items():
+            transaction = state.sessions.get(key)
+            if transaction is not None:
+                keys = {w.key for w in writes}
+                kept = tuple(w for w in transaction.pending if w.key not in keys)
+                state.sessions[key] = replace(transaction, pending=kept)
 
     def _break(self, state: State, handler: s.Handler, fresh: dict[v.Origin, tuple[Write, ...]], certain: bool) -> None:
         """The try block failed after some of its writes: until a rollback, those sessions are half done.
@@ -591,6 +629,9 @@ class Frame:
         if rolled_back and not self.scopes.claims_success_after(handler.loc):
             return
         loc, origin, text = commits[-1]
+        owned = self.owned.get(origin)
+        if owned is not None and owned.scoped and not owned.active:
+            return  # opened, committed and closed inside the try: a piece of work of its own, best effort
         self.note(obs.CommitUnheeded(loc, handler.loc, origin, text))
 
     # ---- expressions -----------------------------------------------------------------------------------------------
@@ -673,15 +714,22 @@ class Frame:
         return settle(out)
 
 
+def _normalises(target: s.Expr, expr: s.Expr) -> bool:
+    """``row.id = str(row.id)``: the same value in another type, nothing to save."""
+    if not isinstance(expr, s.Call) or len(expr.args) != 1 or expr.keywords or not isinstance(expr.func, s.Name):
+        return False
+    return sym.dotted_text(expr.args[0]) == sym.dotted_text(target) != ""
+
+
 def result_of(found: v.Value, expr: s.Expr, state: State) -> str:
     """The truth of a returned value: true, false, none, or any."""
     if isinstance(found, v.Literal):
         if found.value is None:
             return "none"
         return "true" if found.value else "false"
-    known = state.facts.get(sym.dotted_text(expr))
-    if known in {"true", "false", "none"}:
-        return known
+    known = truth(expr, state)
+    if known is not None:
+        return "true" if known else ("none" if state.facts.get(place_text(expr)) == "none" else "false")
     inner = expr.value if isinstance(expr, s.Await) else expr
     return state.results.get(id(inner), "any")
 
@@ -717,14 +765,22 @@ def _always_catches(handler: s.Handler, name: str) -> bool:
     return "BaseException" in names or "Exception" in names or (bool(name) and name in names)
 
 
+#: calls that tell nobody but a log, or that only clean up
+_QUIET_CALLS = frozenset(
+    {"debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "rollback", "close", "str",
+     "repr", "format_exc", "print_exc", "getLogger", "get_logger", "capture_exception", "type", "bind", "getattr",
+     "commit", "flush", "opt", "isinstance", "len", "format", "join", "expunge_all", "invalidate"}
+)  # fmt: skip
+
+
 def is_honest(handler: s.Handler) -> bool:
-    """Whether the handler tells anybody: it raises, returns, leaves the loop, or keeps a note beyond logging."""
+    """Whether the handler tells anybody: it raises, returns, leaves the loop, keeps a note, or calls more than a log."""
     for stmt in sym.statements(handler.body):
         if isinstance(stmt, (s.Raise, s.Return, s.Leave, s.Assign, s.AugmentedAssign, s.AnnotatedAssign)):
             return True
         if isinstance(stmt, s.Expression):
             for call in sym.walk(stmt.value):
-                if isinstance(call, s.Call) and sym.last_name(call.func) in {"append", "add", "exit", "abort", "fail"}:
+                if isinstance(call, s.Call) and sym.last_name(call.func) not in _QUIET_CALLS:
                     return True
                 if isinstance(call, (s.Yield, s.YieldFrom)):
                     return True

@@ -14,7 +14,8 @@ from sessionlint.project.values import Origin, Value
 class Created:
     """A session comes to life. ``how`` is factory, class, begin, provider, unit; ``text`` is the callee as written.
 
-    ``at_hand`` is a session the function already holds (None if there is none) and ``at_hand_text`` how it is spelled.
+    ``at_hand`` is a session the function already holds (None if there is none). ``fallback``: it only stands in for an
+    optional one that was not given. ``given``: the callee took arguments, which may choose another database.
     """
 
     loc: Loc
@@ -22,6 +23,8 @@ class Created:
     how: str
     text: str
     at_hand: Origin | None
+    fallback: bool = False
+    given: bool = False
     provider: Function | None = None
 
 
@@ -48,14 +51,14 @@ class ScopeEnd:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """``commit()`` on a session. ``after_scope``: its owning block had ended. ``pending``: known writes it makes
-    permanent."""
+    """``commit()`` on a session. ``after_scope``: its owning block had ended. ``asked``: a parameter told it to."""
 
     loc: Loc
     origin: Origin
     receiver: str
     after_scope: bool
     opened: Loc | None = None
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,11 @@ class Streamed:
 
 @dataclass(frozen=True, slots=True)
 class DrivenProvider:
-    """A session provider run by hand: ``how`` is loop or next; ``forwards`` if the loop only yields the session on."""
+    """A session provider run by hand.
+
+    ``how`` is loop, next, anext, ``__next__`` or ``__anext__``; ``text`` the provider as written; ``forwards`` if the
+    loop only yields the session on.
+    """
 
     loc: Loc
     how: str

@@ -65,8 +65,10 @@ class Scopes:
         if origin not in frame.owned:
             frame.owned[origin] = Owned(call.loc, "close", True)
         text = _callee_text(call)
-        at_hand = self._at_hand(origin, state)
-        frame.note(obs.Created(call.loc, origin, how, text, at_hand, provider))
+        at_hand, fallback = self._at_hand(origin, state)
+        given = bool(call.args or call.keywords)
+        if not any(_shares_connection(a) for a in (*call.args, *(k.value for k in call.keywords))):
+            frame.note(obs.Created(call.loc, origin, how, text, at_hand, fallback, given, provider))
         frame.event(call.loc, "open", f"session opened by {text}")
         state.sessions[origin] = Transaction(entry=False, origin=origin)
         state.broken.pop(origin, None)
@@ -74,20 +76,46 @@ class Scopes:
         here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
         others = {k: t for k, t in state.sessions.items() if k != origin}
         frame.expose(
-            Exposure("session", frame.function.module.path, call.loc, text, here, frame.function.key),
+            Exposure(
+                "session",
+                frame.function.module.path,
+                call.loc,
+                text,
+                here,
+                frame.function.key,
+                (),
+                (),
+                frame.guards(state),
+            ),
             State(state.env, state.facts, others),
         )
 
-    def _at_hand(self, fresh: v.Origin, state: State) -> v.Origin | None:
-        """Another session the function holds: handed in, held by its object, or opened around."""
+    def _at_hand(self, fresh: v.Origin, state: State) -> tuple[v.Origin | None, bool]:
+        """(another session the function holds, whether the fresh one only stands in for one that is missing).
+
+        Held is what was handed in, what its object holds, or what is opened around. In a handler a fresh session is the
+        right way out of a broken one, and a session that was closed before is no longer held.
+        """
         frame = self._frame
+        if frame.handler_depth:
+            return None, True
         for origin, owned in frame.owned.items():
             if origin != fresh and owned.active and not owned.driven:
-                return origin
+                return origin, False
         found = frame.engine.session_at_hand(frame.function)
-        if found is not None and state.facts.get(str(found)) in {"none", "falsy", "false"}:
-            return None
-        return found
+        if found is None:
+            return None, False
+        if state.facts.get(str(found)) in {"none", "falsy", "false"} or state.facts.get(f"{found}?") == "none":
+            return None, True
+        if frame.transaction(state, found).closed:
+            return None, False
+        parameter = frame.function.parameters.get(found.name)
+        optional = (
+            parameter is not None and isinstance(parameter.default, s.Constant) and parameter.default.value is None
+        )
+        if optional and state.facts.get(str(found)) not in {"true", "value"}:
+            return None, True
+        return found, False
 
     # ---- with ------------------------------------------------------------------------------------------------------
 
@@ -288,13 +316,8 @@ class Scopes:
         value = frame.infer.expr(context, frame.infer_scope())
         if not isinstance(value, v.Instance) or not frame.engine.is_unit_class(value.cls):
             return
-        if item.target is not None and not isinstance(item.target, s.Name):
-            return
-        name = item.target.id if isinstance(item.target, s.Name) else ""
-        if name and _mentions(stmt.body, name):
-            return
-        if not name and not _mentions_calls(stmt.body):
-            return
+        if not isinstance(item.target, s.Name) or _mentions(stmt.body, item.target.id):
+            return  # without a name it may be found by a context variable
         frame.note(obs.UnusedUnit(context.loc, f"{_callee_text(context)}()"))
 
     # ---- leaving ---------------------------------------------------------------------------------------------------
@@ -472,6 +495,7 @@ class Scopes:
             return False
         if origin not in frame.owned:
             frame.owned[origin] = Owned(stmt.loc, "unknown", True, generator.function)
+        written = _callee_text(stmt.iterable) if isinstance(stmt.iterable, s.Call) else generator.function.name
         frame.owned[origin].driven = True
         state.sessions[origin] = Transaction(entry=False, origin=origin)
         frame.opens = True
@@ -479,7 +503,7 @@ class Scopes:
         frame.event(stmt.loc, "open", f"session opened by {generator.function.name}")
         frame.note(
             obs.DrivenProvider(
-                stmt.loc, "loop", generator.function, f"{generator.function.name}()", _forwards(stmt, frame.function),
+                stmt.loc, "loop", generator.function, written, _forwards(stmt, frame.function),
                 any(isinstance(x, s.Return) or (isinstance(x, s.Leave) and x.kind == "break")
                     for x in sym.statements(stmt.body)),
             )
@@ -522,7 +546,8 @@ class Scopes:
         frame.owned[origin] = Owned(call.loc, "unknown", True, value.function, driven=True)
         state.sessions[origin] = Transaction(entry=False, origin=origin)
         frame.opens = True
-        frame.note(obs.DrivenProvider(call.loc, "next", value.function, f"{value.function.name}()", False, True))
+        by = sym.last_name(call.func) or "next"
+        frame.note(obs.DrivenProvider(call.loc, by, value.function, _callee_text(inner), False, True))
 
     # ---- half done -------------------------------------------------------------------------------------------------
 
@@ -615,6 +640,11 @@ def _joined_tasks(body: tuple[s.Stmt, ...]) -> tuple[frozenset[int], bool]:
     return frozenset(i for i, name in made.items() if name in awaited), everything
 
 
+def _shares_connection(expr: s.Expr) -> bool:
+    """``Session(bind=session.connection())``: no transaction of its own."""
+    return isinstance(expr, s.Call) and sym.last_name(expr.func) in {"connection", "get_bind"}
+
+
 def _concerns_session(value: v.Value) -> bool:
     return isinstance(value, (v.Session, v.Begin, v.Running, v.Instance))
 
@@ -660,9 +690,3 @@ def _mentions(body: tuple[s.Stmt, ...], name: str) -> bool:
             if any(isinstance(e, s.Name) and e.id == name for e in sym.walk(top)):
                 return True
     return False
-
-
-def _mentions_calls(body: tuple[s.Stmt, ...]) -> bool:
-    from sessionlint.effects.interpreter import calls_in
-
-    return bool(calls_in(body))

@@ -51,7 +51,7 @@ class Sinks:
             found: frozenset[v.Origin] = frozenset()
             for origin in summary.touches:
                 found |= self._calls.resolve(origin, binding)
-            return found
+            return frozenset(o for o in found if self._is_async_session(o))
         if isinstance(value, v.Task):
             return frozenset().union(*(self.uses(w) for w in value.work), frozenset())
         if isinstance(value, v.Sequence):
@@ -61,6 +61,19 @@ class Sinks:
         if isinstance(value, v.Tuple):
             return frozenset().union(*(self.uses(o) for o in value.items), frozenset())
         return frozenset()
+
+    def _is_async_session(self, origin: v.Origin) -> bool:
+        """Rows handed in are no session, and a sync one is not given up in the middle of a call."""
+        frame = self._frame
+        if origin.kind != "param":
+            return True
+        if origin.name in frame.function.parameters:
+            held = self._infer.parameter(frame.function, origin.name)
+            if not self._infer.holds(held):
+                return False
+        binding = {n: self._infer.parameter(frame.function, n) for n in frame.function.parameters}
+        value = self._infer.resolve_origin(origin, binding)
+        return not (isinstance(value, v.Session) and value.is_async is False)
 
     def _argument_uses(self, expr: s.Expr, state: State) -> tuple[frozenset[v.Origin], bool]:
         """(sessions an argument's work touches, whether the argument stands for several pieces of work)."""

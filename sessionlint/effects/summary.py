@@ -21,10 +21,14 @@ MAX_EXPOSURES = 12
 
 
 class Variant(NamedTuple):
-    """One way to leave the function. ``result`` is true, false, none, value or any: the truth of what it returns."""
+    """One way to leave the function. ``result`` is true, false, none, value or any: the truth of what it returns.
+
+    ``guards`` are the facts about optional parameters under which it is taken.
+    """
 
     result: str
     transactions: tuple[tuple[Origin, Transaction], ...]
+    guards: tuple[tuple[str, str], ...] = ()
 
 
 class Exposure(NamedTuple):
@@ -43,6 +47,7 @@ class Exposure(NamedTuple):
     opener: str = ""
     models: tuple[Class, ...] = ()
     chain: tuple[Link, ...] = ()
+    guards: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> tuple[str, str, Loc]:

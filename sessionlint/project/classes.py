@@ -280,18 +280,31 @@ class Classes:
         """What the constructor puts into attributes, for the attributes that matter to sessions."""
         from sessionlint.project.infer import place_origin
 
+        if ("fields", cls.key) in self._busy:
+            return ()  # an object whose constructor builds another of its kind
+        self._busy.add(("fields", cls.key))
+        try:
+            found = self._built(cls, args, keywords, place_origin(loc))
+        finally:
+            self._busy.discard(("fields", cls.key))
+        return tuple((n, x) for n, x in sorted(found.items()) if self._matters(x))
+
+    def _built(
+        self, cls: sym.Class, args: tuple[v.Value, ...], keywords: Iterable[tuple[str, v.Value]], fresh: v.Origin
+    ) -> dict[str, v.Value]:
+        """Every attribute the constructor sets, by name."""
         init = self.method(cls, "__init__")
         found: dict[str, v.Value] = {}
         if init is not None and not init.is_abstract:
             reference = v.FunctionRef(init, v.Instance(cls))
             binding = self._infer.bind(reference, args, keywords)
-            self._run_assignments(init, binding, found, place_origin(loc), depth=0)
+            self._run_assignments(init, binding, found, fresh, depth=0)
         else:
             names = self._data_fields(cls)
             for name, value in zip(names, args, strict=False):
                 found[name] = value
             found.update((n, x) for n, x in keywords if n in names)
-        return tuple((n, x) for n, x in sorted(found.items()) if self._matters(x))
+        return found
 
     def _data_fields(self, cls: sym.Class) -> list[str]:
         names: list[str] = []

@@ -40,7 +40,8 @@ def call_outside(infer: Inference, dotted: str, args: tuple[v.Value, ...], keywo
 
     flavour = sqlalchemy.is_session(dotted)
     if flavour is not None:
-        return v.Session(flavour, place_origin(loc), _autocommit(args, keywords))
+        joined = _is_joined(args, keywords)
+        return v.Session(flavour, place_origin(loc), joined or _autocommit(args, keywords))
     factory, is_async = sqlalchemy.is_factory(dotted)
     if factory:
         return v.Factory(_factory_flavour(infer, is_async, args, keywords), "", _autocommit(args, keywords))
@@ -99,6 +100,14 @@ def _factory_flavour(
         return bool(infer.classes.session_flavour(given.cls))
     bind = args[0] if args else keywords.get("bind")
     return bind.is_async if isinstance(bind, v.Engine) and not keywords.get("class_") else False
+
+
+def _is_joined(args: tuple[v.Value, ...], keywords: Keywords) -> bool:
+    """``Session(bind=connection)``: it takes part in a transaction that the connection's owner ends."""
+    bind = args[0] if args else keywords.get("bind")
+    if isinstance(bind, v.ExternalObject):
+        return "engine" not in bind.dotted.lower()
+    return isinstance(bind, v.Connection)
 
 
 def _is_autocommit(value: v.Value | None) -> bool:

@@ -31,7 +31,8 @@ class Module:
         if self.is_package:
             parts = parts[:-1]
         self.dotted = ".".join(parts)
-        self.is_test = bool(_TEST_PARTS & set(parts)) or parts[-1].startswith("test_") or parts[-1].endswith("_test")
+        last = parts[-1] if parts else ""
+        self.is_test = bool(_TEST_PARTS & set(parts)) or last.startswith("test_") or last.endswith("_test")
         self.functions: dict[str, Function] = {}
         self.classes: dict[str, Class] = {}
         self.imports: dict[str, s.Binding] = {b.local: b for b in facts.imports if b.local != "*"}

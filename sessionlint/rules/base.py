@@ -84,8 +84,8 @@ def callers_steps(analysis: Analysis, function: Function, limit: int = 6) -> tup
             return steps
         if len(steps) > len(best):
             best = steps
-        for caller, loc, _ in analysis.callers.get(current.key, ()):
-            if caller.key not in seen and not caller.module.is_test:
+        for caller, loc, how in analysis.callers.get(current.key, ()):
+            if how != "spawn" and caller.key not in seen and not caller.module.is_test:
                 seen.add(caller.key)
                 text = f"{caller.qualname} calls {current.qualname}()"
                 waiting.append((caller, (step(caller.module.path, loc, text), *steps)))

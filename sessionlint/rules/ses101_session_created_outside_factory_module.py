@@ -66,7 +66,7 @@ _ENTRY_MODULES = frozenset(
      "routers", "endpoints", "views", "commands", "server", "consumer", "consumers", "scheduler", "cron", "app",
      "listeners", "events", "middleware", "middlewares", "plugins", "lifespan", "startup"}
 )  # fmt: skip
-_ROLE_NAMES = ("Service", "Repository", "Repo", "DAO", "UseCase", "Manager", "Handler", "Store", "Provider", "Module")
+_ROLE_NAMES = ("Service", "Repository", "Repo", "DAO", "UseCase")
 
 BAD = (
     """
@@ -316,14 +316,14 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     allowed = analysis.settings.allowed_session_files
     for function, seen in analysis.observations(Created):
         path = function.module.path
-        if seen.at_hand is not None:
+        if seen.at_hand is not None or seen.fallback or seen.how == "unit":
             continue
         if any(fnmatch(path, glob) for glob in allowed) or (not allowed and path in analysis.factory_files):
             continue
         if seen.provider is not None and not _hands_out_session(analysis, seen.provider):
             continue
         owner = _owner(function)
-        if function.key in analysis.providers or _is_script(function):
+        if function.key in analysis.providers or analysis.is_script(function) or _hands_over(analysis, function):
             continue
         if analysis.entries.boundary(function) or function.key in analysis.streamed:
             continue
@@ -331,17 +331,26 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             continue
         if owner is not None and (analysis.engine.is_unit_class(owner) or analysis.is_transaction_manager(owner)):
             continue
+        if owner is not None and owner.name.lower().endswith(("unitofwork", "uow", "transaction")):
+            continue
         if not _has_role(function, owner) and not _callers(analysis, function) and _may_be_entry(function):
             continue
         subject = f"`{owner.name}`" if owner is not None else f"`{function.qualname}`"
         yield Draft(
             function,
             seen.loc,
-            f"{subject} opens its own session with `{seen.text}`, outside the files that may",
+            f"{subject} opens its own session with `{seen.text}`, outside the files that may create sessions",
             "take the session (or a unit of work) as a parameter; open it at the boundary that commits",
-            "a second transaction begins here",
+            "a transaction of its own begins here",
             callers_steps(analysis, function),
         )
+
+
+def _hands_over(analysis: Analysis, function: Function) -> bool:
+    """A context manager, dependency or decorator made to open sessions for others."""
+    if {"contextmanager", "asynccontextmanager", "wraps"} & function.decorator_names:
+        return True
+    return function.facts.is_generator and function.key in analysis.entries.dependencies
 
 
 def _hands_out_session(analysis: Analysis, provider: Function) -> bool:
@@ -373,10 +382,3 @@ def _callers(analysis: Analysis, function: Function) -> list[Function]:
     return [
         c for c, _, how in found if how in {"call", "enter", "iterate"} and not c.module.is_test and c is not function
     ]
-
-
-def _is_script(function: Function) -> bool:
-    """Scripts and migrations are their own boundary."""
-    parts = set(function.module.dotted.split("."))
-    return bool(parts & {"scripts", "script", "alembic", "migrations", "versions", "bin", "tools", "examples", "seeds",
-                         "__main__", "manage"})  # fmt: skip

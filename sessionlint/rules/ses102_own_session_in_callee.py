@@ -327,6 +327,10 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     for function, seen in analysis.observations(Created):
         if seen.at_hand is None or _is_independent(function) or function.key in analysis.providers:
             continue
+        if analysis.is_script(function) or (seen.provider is not None and seen.given):
+            continue  # migrations; providers whose arguments choose another database
+        if analysis.entries.boundary(function) and seen.at_hand.path and seen.at_hand.name not in function.parameters:
+            continue  # spawned: what the object around it holds is not its to use
         at_hand = "the session opened around it" if seen.at_hand.kind == "local" else f"`{spelled(seen.at_hand)}`"
         yield Draft(
             function,

@@ -305,14 +305,14 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             continue
         provider = seen.provider
         if seen.leaves:
-            message = f"leaving the loop over `{seen.text}` skips what `{provider.name}` does after its yield"
+            message = f"leaving the loop over `{seen.text}()` skips what `{provider.name}` does after its yield"
         else:
-            message = f"a loop over `{seen.text}` drives a session provider by hand"
+            message = f"a loop over `{seen.text}()` drives a session provider by hand"
         yield Draft(
             function,
             seen.loc,
             message,
-            f"`async with asynccontextmanager({provider.name})() as db:`, or take the session as a parameter",
+            f"`async with asynccontextmanager({seen.text})() as db:`, or take the session as a parameter",
             "the commit or rollback after the yield runs late or never",
             (step(provider.module.path, provider.facts.loc, f"{provider.name} yields the session and then cleans up"),),
             None if seen.leaves else Severity.WARNING,

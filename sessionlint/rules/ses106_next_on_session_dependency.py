@@ -253,16 +253,25 @@ first = next(get_db_names())
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     for function, seen in analysis.observations(DrivenProvider):
-        if seen.how != "next":
+        if seen.how == "loop":
             continue
         provider = seen.provider
-        wrapper = "asynccontextmanager" if provider.facts.is_async else "contextmanager"
+        call = f"{seen.how}()" if not seen.how.startswith("__") else f".{seen.how}()"
+        if provider.facts.is_async and seen.how in {"next", "__next__"}:
+            message = f"`{call}` on `{seen.text}()`, which is an async generator: TypeError"
+        else:
+            message = (
+                f"`{call}` on `{seen.text}()`: nobody owns the generator, so it is closed before the session is used"
+            )
+        keyword, wrapper = (
+            ("async with", "asynccontextmanager") if provider.facts.is_async else ("with", "contextmanager")
+        )
         yield Draft(
             function,
             seen.loc,
-            f"`next()` on `{seen.text}`: the generator is collected at once and closes the session before its first use",
-            f"`with {wrapper}({provider.name})() as db:`",
-            "nobody owns the generator",
+            message,
+            f"`{keyword} {wrapper}({seen.text})() as db:`",
+            "the generator is collected at once",
             (
                 step(
                     provider.module.path, provider.facts.loc, f"{provider.name} closes the session when it is collected"

@@ -225,12 +225,15 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         if seen.how != "loop" or not seen.forwards:
             continue
         provider = seen.provider
+        if seen.text == function.name:
+            alias = f"import `{provider.name}` in its place"
+        else:
+            alias = f"make it an alias, `{function.name} = {seen.text}`"
         yield Draft(
             function,
             seen.loc,
-            f"`{function.name}` wraps `{provider.name}` in a loop: when the handler raises, `{provider.name}` is not told",
-            f"make it an alias, `{function.name} = {provider.name}`, or enter it: "
-            f"`async with asynccontextmanager({provider.name})() as session: yield session`",
+            f"`{function.name}` wraps `{seen.text}` in a loop: when the handler raises, `{seen.text}` is not told",
+            f"{alias}, or enter it: `async with asynccontextmanager({seen.text})() as session: yield session`",
             "the inner rollback waits for garbage collection",
             (step(provider.module.path, provider.facts.loc, f"{provider.name} would roll back and close here"),),
         )

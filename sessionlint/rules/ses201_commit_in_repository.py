@@ -294,7 +294,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         if seen.origin.kind != "param" or function.name in {"commit", "__aexit__", "__exit__"}:
             continue
         cls = _class_of(function)
-        if cls is None or not analysis.is_repository(cls) or analysis.engine.is_unit_class(cls):
+        if cls is None or not analysis.is_repository_name(cls) or analysis.engine.is_unit_class(cls) or seen.asked:
             continue
         yield Draft(
             function,

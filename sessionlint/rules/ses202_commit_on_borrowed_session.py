@@ -336,7 +336,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     for function, seen in analysis.observations(Committed):
         if seen.origin.kind != "param" or function.name in {"commit", "__aexit__", "__exit__"}:
             continue
-        if analysis.owns_transaction(function, seen.origin):
+        if seen.asked or analysis.owns_transaction(function, seen.origin):
             continue
         yield Draft(
             function,

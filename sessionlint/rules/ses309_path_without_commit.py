@@ -59,7 +59,7 @@ from sessionlint.rules.base import Draft, described, local_place, write_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
-YIELDS_TO = ("SES320",)
+YIELDS_TO = ("SES304", "SES320")
 
 BAD = (
     """
@@ -255,8 +255,10 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             function,
             place,
             f"`{function.qualname}` ends here without the commit its other paths make: {described(write)} is lost",
-            "commit on every path, or open the session with `maker.begin()`",
-            "rolled back when the session closes",
+            "commit on every path"
+            if isinstance(seen, Ended)
+            else "commit on every path, or open it with `maker.begin()`",
+            "rolled back when the request ends" if isinstance(seen, Ended) else "rolled back when the session closes",
             write_steps(write),
         )
 

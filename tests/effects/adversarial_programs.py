@@ -45,134 +45,702 @@ def _lines(count: int, line: str) -> str:
 
 
 RECURSION = {
-    "a function that calls itself": "def f(db: Session):\n    db.add(Model())\n    f(db)\n    db.commit()\n",
-    "two functions": "async def f(db):\n    db.add(Model())\n    await g(db)\n\n\nasync def g(db):\n    await f(db)\n"
-    "    await db.commit()\n\n\nasync def top():\n    async with maker() as s:\n        await f(s)\n",
-    "twelve functions, each calling all": "\n\n".join(
-        f"async def f{n}(db: AsyncSession):\n    db.add(Model())\n"
-        + "".join(f"    if db.x == {m}:\n        await f{m}(db)\n" for m in range(12))
-        + ("    await db.commit()\n" if n % 3 == 0 else "")
-        for n in range(12)
-    ),
-    "a ring of sixty": "\n\n".join(
-        f"async def f{n}(db: AsyncSession):\n    db.add(Model())\n    await f{(n + 1) % 60}(db)\n" for n in range(60)
-    ),
-    "a recursion that changes its argument": "def f(db):\n    f(db.x)\n    f([db])\n    f({'a': db})\n    f(lambda: db)\n"
-    "    f(f)\n    f(f(db))\n\n\nf(sync_maker())\n",
-    "methods": "class A:\n    def __init__(self, db: AsyncSession, b: 'B'):\n        self.db = db\n        self.b = b\n\n"
-    "    async def f(self):\n        self.db.add(Model())\n        await self.b.g()\n\n\n"
-    "class B:\n    def __init__(self, a: A):\n        self.a = a\n\n    async def g(self):\n        await self.a.f()\n"
-    "        await self.a.db.commit()\n",
-    "a return of itself": "def f(a):\n    return f(a)\n\n\nasync def g():\n    async with f(maker)() as s:\n"
-    "        s.add(f(Model()))\n",
-    "two that return each other": "def f(a):\n    return g(a)\n\n\ndef g(a):\n    return f(a)\n\n\n"
-    "def h(db=f(1)):\n    db.commit()\n    g(db).commit()\n",
-    "a return that wraps itself": "def f(a):\n    return [f(a), {'x': f}, lambda: f(a)]\n\n\n"
-    "def g():\n    for x in f(sync_maker()):\n        x[0]['x']().commit()\n",
-    "a generator that yields itself": "def f():\n    yield f()\n    yield from f()\n\n\n"
-    "def g():\n    for db in f():\n        db.commit()\n        for x in db:\n            x.add(Model())\n",
-    "an async generator that iterates itself": "async def f():\n    async for db in f():\n        yield db\n"
-    "        await db.commit()\n",
-    "a provider that depends on itself": "async def p(db: AsyncSession = Depends(lambda: p)):\n    yield db\n\n\n"
-    "async def q(db: AsyncSession = Depends(q)):\n    yield db\n    await db.commit()\n\n\n"
-    "@router.get('/')\nasync def route(db=Depends(q), e=Depends(p)):\n    db.add(Model())\n",
-    "two providers that depend on each other": "async def p(db=Depends('q')):\n    yield db\n\n\n"
-    "async def q(db=Depends(p)):\n    yield db\n\n\np.__defaults__ = (Depends(q),)\n\n\n"
-    "@router.get('/')\nasync def route(db: AsyncSession = Depends(q)):\n    db.add(Model())\n",
-    "a provider that is its own context manager": "@asynccontextmanager\nasync def p():\n    async with p() as s:\n"
-    "        yield s\n        await s.commit()\n\n\nasync def g():\n    async with p() as s:\n        s.add(Model())\n",
-    "a decorator that decorates itself": "@d\ndef d(f):\n    @d\n    def inner(*a, **k):\n        return d(f)(*a, **k)\n"
-    "    return inner\n\n\n@d\n@d\nasync def g(db: AsyncSession):\n    db.add(Model())\n    await g(db)\n",
-    "a decorator that calls what it decorates": "def d(f):\n    f(f)\n    return d(f)\n\n\n"
-    "@d\ndef g(db):\n    db.commit()\n\n\n@d(d)\ndef h(db: Session):\n    g(db)\n",
-    "a task that starts itself": "async def f(db: AsyncSession):\n    asyncio.create_task(f(db))\n"
-    "    await asyncio.gather(f(db), f(db), *[f(db) for _ in db])\n",
-    "a stream that streams itself": "@router.get('/')\nasync def f(db: AsyncSession = Depends(get_db)):\n"
-    "    async def body():\n        yield body()\n        async for x in body():\n            yield await f(db)\n"
-    "        db.add(Model())\n    return StreamingResponse(body())\n",
-    "a callable that calls itself": "class A:\n    def __call__(self, db: Session):\n        self(db)\n"
-    "        self.__call__(db)\n        return self\n\n\na = A()\na(a)(a)(sync_maker())\n",
-    "a lambda that calls itself": "f = lambda db: f(db) or f\n\n\ndef g():\n    with sync_maker() as s:\n        f(s)(s)(s)\n",
-    "a closure that returns its parent": "def f(db: Session):\n    def g():\n        db.commit()\n        return f\n"
-    "    return g\n\n\ndef h(db: Session):\n    f(db)()(db)()(db)()\n",
-    "handlers that hand over": "async def f(db: AsyncSession):\n    try:\n        await g(db)\n    except ValueError:\n"
-    "        await f(db)\n    finally:\n        await g(db)\n\n\nasync def g(db: AsyncSession):\n    try:\n"
-    "        await f(db)\n    except Exception:\n        await db.rollback()\n        raise KeyError\n",
+    "a function that calls itself": """\
+def f(db: Session):
+    db.add(Model())
+    f(db)
+    db.commit()
+""",
+    "two functions": """\
+async def f(db):
+    db.add(Model())
+    await g(db)
+
+
+async def g(db):
+    await f(db)
+    await db.commit()
+
+
+async def top():
+    async with maker() as s:
+        await f(s)
+""",
+    "a recursion that changes its argument": """\
+def f(db):
+    f(db.x)
+    f([db])
+    f({'a': db})
+    f(lambda: db)
+    f(f)
+    f(f(db))
+
+
+f(sync_maker())
+""",
+    "methods": """\
+class A:
+    def __init__(self, db: AsyncSession, b: 'B'):
+        self.db = db
+        self.b = b
+
+    async def f(self):
+        self.db.add(Model())
+        await self.b.g()
+
+
+class B:
+    def __init__(self, a: A):
+        self.a = a
+
+    async def g(self):
+        await self.a.f()
+        await self.a.db.commit()
+""",
+    "a return of itself": """\
+def f(a):
+    return f(a)
+
+
+async def g():
+    async with f(maker)() as s:
+        s.add(f(Model()))
+""",
+    "two that return each other": """\
+def f(a):
+    return g(a)
+
+
+def g(a):
+    return f(a)
+
+
+def h(db=f(1)):
+    db.commit()
+    g(db).commit()
+""",
+    "a return that wraps itself": """\
+def f(a):
+    return [f(a), {'x': f}, lambda: f(a)]
+
+
+def g():
+    for x in f(sync_maker()):
+        x[0]['x']().commit()
+""",
+    "a generator that yields itself": """\
+def f():
+    yield f()
+    yield from f()
+
+
+def g():
+    for db in f():
+        db.commit()
+        for x in db:
+            x.add(Model())
+""",
+    "an async generator that iterates itself": """\
+async def f():
+    async for db in f():
+        yield db
+        await db.commit()
+""",
+    "a provider that depends on itself": """\
+async def p(db: AsyncSession = Depends(lambda: p)):
+    yield db
+
+
+async def q(db: AsyncSession = Depends(q)):
+    yield db
+    await db.commit()
+
+
+@router.get('/')
+async def route(db=Depends(q), e=Depends(p)):
+    db.add(Model())
+""",
+    "two providers that depend on each other": """\
+async def p(db=Depends('q')):
+    yield db
+
+
+async def q(db=Depends(p)):
+    yield db
+
+
+p.__defaults__ = (Depends(q),)
+
+
+@router.get('/')
+async def route(db: AsyncSession = Depends(q)):
+    db.add(Model())
+""",
+    "a provider that is its own context manager": """\
+@asynccontextmanager
+async def p():
+    async with p() as s:
+        yield s
+        await s.commit()
+
+
+async def g():
+    async with p() as s:
+        s.add(Model())
+""",
+    "a decorator that decorates itself": """\
+@d
+def d(f):
+    @d
+    def inner(*a, **k):
+        return d(f)(*a, **k)
+    return inner
+
+
+@d
+@d
+async def g(db: AsyncSession):
+    db.add(Model())
+    await g(db)
+""",
+    "a decorator that calls what it decorates": """\
+def d(f):
+    f(f)
+    return d(f)
+
+
+@d
+def g(db):
+    db.commit()
+
+
+@d(d)
+def h(db: Session):
+    g(db)
+""",
+    "a task that starts itself": """\
+async def f(db: AsyncSession):
+    asyncio.create_task(f(db))
+    await asyncio.gather(f(db), f(db), *[f(db) for _ in db])
+""",
+    "a stream that streams itself": """\
+@router.get('/')
+async def f(db: AsyncSession = Depends(get_db)):
+    async def body():
+        yield body()
+        async for x in body():
+            yield await f(db)
+        db.add(Model())
+    return StreamingResponse(body())
+""",
+    "a callable that calls itself": """\
+class A:
+    def __call__(self, db: Session):
+        self(db)
+        self.__call__(db)
+        return self
+
+
+a = A()
+a(a)(a)(sync_maker())
+""",
+    "a lambda that calls itself": """\
+f = lambda db: f(db) or f
+
+
+def g():
+    with sync_maker() as s:
+        f(s)(s)(s)
+""",
+    "a closure that returns its parent": """\
+def f(db: Session):
+    def g():
+        db.commit()
+        return f
+    return g
+
+
+def h(db: Session):
+    f(db)()(db)()(db)()
+""",
+    "handlers that hand over": """\
+async def f(db: AsyncSession):
+    try:
+        await g(db)
+    except ValueError:
+        await f(db)
+    finally:
+        await g(db)
+
+
+async def g(db: AsyncSession):
+    try:
+        await f(db)
+    except Exception:
+        await db.rollback()
+        raise KeyError
+""",
 }
 
 NAMES = {
-    "an alias of itself": "X = X\nY: Y = Y\n\n\ndef f(db: X, e: Y) -> X:\n    db.commit()\n    e.commit()\n    X().commit()\n",
-    "aliases in a ring": "A = B\nB = C\nC = A\n\n\ndef f(db: A):\n    db.commit()\n    with B() as s:\n        s.add(C())\n",
-    "an annotation of itself": "A = 'A'\nB = 'Optional[B]'\n\n\nasync def f(db: A, e: B, g: 'f') -> 'f':\n"
-    "    await db.commit()\n    await e.commit()\n",
-    "an attribute of itself": "class A:\n    x = x\n    def __init__(self):\n        self.x = self.x\n"
-    "        self.y = self.z\n        self.z = self.y\n        self.d = self.d.d.d\n\n    def f(self):\n"
-    "        self.x.commit()\n        self.y.commit()\n        self.d.add(Model())\n",
-    "a property that is itself": "class A:\n    @property\n    def x(self):\n        return self.x\n\n    @property\n"
-    "    def me(self):\n        return self\n\n    @property\n    def y(self) -> 'A':\n        return self.me.y.me\n\n"
-    "    def f(self):\n        self.x.commit()\n        self.me.me.me.y.x.add(Model())\n",
-    "a class that inherits from itself": "class A(A):\n    def f(self, db: Session):\n        super().f(db)\n        db.commit()\n",
-    "classes that inherit in a ring": "class A(B):\n    def f(self):\n        self.g()\n        self.db.commit()\n\n\n"
-    "class B(C):\n    def g(self):\n        super().f()\n\n\nclass C(A):\n    def __init__(self, db: Session):\n"
-    "        self.db = db\n\n\ndef h(a: A, c: C):\n    a.f()\n    c.g()\n    isinstance(a, C)\n",
-    "a class made of itself": "class A:\n    a: 'A'\n    class A:\n        a: 'A'\n        def f(self):\n"
-    "            self.a.a.A.a.commit()\n\n\nA.A = A\nA = A.A.A\n",
-    "diamonds": "".join(
-        f"class L{n}({base}):\n    pass\n\n\nclass R{n}({base}):\n    pass\n\n\nclass D{n}(L{n}, R{n}):\n"
-        "    def f(self):\n        super().f()\n        self.db.commit()\n\n\n"
-        for n, base in enumerate(["Base", *(f"D{m}" for m in range(11))])
-    ),
-    "a factory that makes itself": "maker = maker\nfactory = factory()\nmaker2 = async_sessionmaker(maker2)\n\n\n"
-    "async def f():\n    async with maker2() as s, factory() as t:\n        s.add(Model())\n        t.add(Model())\n",
-    "globals that swap": "x = y\ny = x\n\n\ndef f():\n    global x, y\n    x, y = y, x\n    x = sync_maker()\n    y = x\n"
-    "    y.add(Model())\n    x.commit()\n",
-    "one name, many things": "".join(
-        f"x = {value}\n"
-        for value in ("maker()", "lambda: x", "x()", "[x]", "{'a': x}", "x['a']", "x.x", "(x, x)", "x[0]", "Model")
-    )
-    + "\n\ndef f():\n    x.commit()\n    x().commit()\n    x.x().commit()\n",
-    "local names in a ring": "def f(db: Session):\n    a = b = c = db\n    for _ in db:\n        a, b, c = b, c, a\n"
-    "        a = (a, b)[0]\n        b = [c] or a\n        c = {1: a}[1] if b else c\n    a.commit()\n",
-    "a default of itself": "def f(db=f, g=lambda g=g: g):\n    db.commit()\n    g().commit()\n    f(f)\n",
-    "a walrus of itself": "def f(db: Session):\n    while (db := db):\n        (db := db.x).commit()\n        [db := x for x in [db]]\n",
-    "a function that rebinds itself": "def f(db: Session):\n    global f\n    f = f\n    f = lambda db: f(db)\n    f(db)\n    db.commit()\n",
-    "an entity of itself": "class A(Base):\n    __tablename__ = __tablename__\n    a = mapped_column(ForeignKey(a))\n"
-    "    b = mapped_column(ForeignKey('a.b'))\n    c = relationship('A', back_populates='c')\n\n\n"
-    "async def f(db: AsyncSession):\n    db.add(A(a=A(a=A())))\n    await db.commit()\n    db.add(A())\n",
-    "parents in a ring": "class A(Base):\n    __tablename__ = 'a'\n    b = mapped_column(ForeignKey('b.id'))\n\n\n"
-    "class B(Base):\n    __tablename__ = 'b'\n    a = mapped_column(ForeignKey('a.id'))\n\n\n"
-    "async def f(db: AsyncSession):\n    db.add(A())\n    db.add(B())\n    await g(db)\n\n\n"
-    "async def g(db):\n    async with maker() as s:\n        s.add(B())\n        await s.commit()\n",
-    "a name for everything": "f = f.f(f)[f](*f, **f)\n\n\nclass f(f, metaclass=f):\n    f: f = f\n\n    @f\n    def f(f, *, f2=f) -> f:\n"
-    "        with f as f, f() as f.f, f[f] as f[f]:\n            for f in f:\n                f.commit()\n                f = yield f\n"
-    "        del f, f.f, f[f]\n        match f:\n            case f():\n                return f\n",
-    "a unit of work in itself": "class Unit:\n    async def __aenter__(self):\n        self.session = maker()\n"
-    "        async with self as u:\n            await u.__aenter__()\n        return self\n\n"
-    "    async def __aexit__(self, *e):\n        async with self:\n            await self.session.commit()\n\n\n"
-    "async def f():\n    async with Unit() as u:\n        u.session.add(Model())\n        async with u as u:\n            pass\n",
-    "sessions in containers": "def f(a, b, c):\n    a.append(sync_maker())\n    a[0].commit()\n    b['x'] = sync_maker()\n"
-    "    b.get('x').add(Model())\n    b.setdefault('y', b).pop('y').commit()\n    c.update(a=c, **b)\n"
-    "    for k, x in c.items():\n        x.add(k)\n    [*a, *b][0].commit()\n    dict(a)['x'].commit()\n"
-    "    sorted(a, key=lambda x: x.commit())[-1].flush()\n    (a or b or c)[a][b][c].commit()\n    a += [a]\n"
-    "    a[:].extend(a)\n    list(map(f, a))[0].commit()\n    next(iter(a)).commit()\n    x, *y = a\n    y[0].commit()\n",
-    "methods on unknowns": "def f(a):\n    with a.b(c).d[e] as s, s.t() as (x, (y, *z)):\n        x.add(y)\n        z[0].commit()\n"
-    "    a.b.c.d().e.f().commit()\n    getattr(a, 'commit')()\n    a['db'].session.begin().__enter__().commit()\n"
-    "    (lambda s: s.commit())(a)\n    (yield a).commit()\n    (a if a else a).commit()\n    f'{a.commit()}'.commit()\n",
-    "stars": "async def f(*sessions: AsyncSession, **more: AsyncSession):\n    for s in sessions:\n        s.add(Model())\n"
-    "    await f(*sessions, **more)\n    await f(*[maker(), *sessions], **{**more, 'a': maker()})\n"
-    "    await more['a'].commit()\n    a, *b = sessions\n    await b[0].commit()\n    return f(*f(*f(**f(*a))))\n",
-    "odd parameters": "def f(self, /, a, *, db, **k):\n    db.commit()\n\n\nf(db=f, db2=1)\nf()\nf(1, 2, 3, 4, *5, **6)\n\n\n"
-    "class A:\n    def f():\n        pass\n\n    @staticmethod\n    def g():\n        A.f(1, 2).commit()\n\n"
-    "    @classmethod\n    def h(cls, db: Session):\n        cls.f(db).g(cls)\n        A().f(1)\n        A.h(db)\n",
-    "types that are values": "def f(db: 1, e: None, g: [AsyncSession], h: lambda: 1, i: 'not a type (', j: '') -> (yield):\n"
-    "    db.commit()\n    e.commit()\n    g.commit()\n    i.commit()\n    j.commit()\n",
-    "deep generics": "def f(db: " + "Optional[" * 150 + "AsyncSession" + "]" * 150 + "):\n    db.commit()\n",
-    "generics as text": "def f(db: '" + "list[" * 60 + "AsyncSession" + "]" * 60 + "'):\n    db.commit()\n",
-    "many unions": "def f(db: " + " | ".join(f"A{n}" for n in range(300)) + " | AsyncSession):\n    db.commit()\n",
+    "an alias of itself": """\
+X = X
+Y: Y = Y
+
+
+def f(db: X, e: Y) -> X:
+    db.commit()
+    e.commit()
+    X().commit()
+""",
+    "aliases in a ring": """\
+A = B
+B = C
+C = A
+
+
+def f(db: A):
+    db.commit()
+    with B() as s:
+        s.add(C())
+""",
+    "an annotation of itself": """\
+A = 'A'
+B = 'Optional[B]'
+
+
+async def f(db: A, e: B, g: 'f') -> 'f':
+    await db.commit()
+    await e.commit()
+""",
+    "an attribute of itself": """\
+class A:
+    x = x
+    def __init__(self):
+        self.x = self.x
+        self.y = self.z
+        self.z = self.y
+        self.d = self.d.d.d
+
+    def f(self):
+        self.x.commit()
+        self.y.commit()
+        self.d.add(Model())
+""",
+    "a property that is itself": """\
+class A:
+    @property
+    def x(self):
+        return self.x
+
+    @property
+    def me(self):
+        return self
+
+    @property
+    def y(self) -> 'A':
+        return self.me.y.me
+
+    def f(self):
+        self.x.commit()
+        self.me.me.me.y.x.add(Model())
+""",
+    "a class that inherits from itself": """\
+class A(A):
+    def f(self, db: Session):
+        super().f(db)
+        db.commit()
+""",
+    "classes that inherit in a ring": """\
+class A(B):
+    def f(self):
+        self.g()
+        self.db.commit()
+
+
+class B(C):
+    def g(self):
+        super().f()
+
+
+class C(A):
+    def __init__(self, db: Session):
+        self.db = db
+
+
+def h(a: A, c: C):
+    a.f()
+    c.g()
+    isinstance(a, C)
+""",
+    "a class made of itself": """\
+class A:
+    a: 'A'
+    class A:
+        a: 'A'
+        def f(self):
+            self.a.a.A.a.commit()
+
+
+A.A = A
+A = A.A.A
+""",
+    "a factory that makes itself": """\
+maker = maker
+factory = factory()
+maker2 = async_sessionmaker(maker2)
+
+
+async def f():
+    async with maker2() as s, factory() as t:
+        s.add(Model())
+        t.add(Model())
+""",
+    "globals that swap": """\
+x = y
+y = x
+
+
+def f():
+    global x, y
+    x, y = y, x
+    x = sync_maker()
+    y = x
+    y.add(Model())
+    x.commit()
+""",
+    "local names in a ring": """\
+def f(db: Session):
+    a = b = c = db
+    for _ in db:
+        a, b, c = b, c, a
+        a = (a, b)[0]
+        b = [c] or a
+        c = {1: a}[1] if b else c
+    a.commit()
+""",
+    "a default of itself": """\
+def f(db=f, g=lambda g=g: g):
+    db.commit()
+    g().commit()
+    f(f)
+""",
+    "a walrus of itself": """\
+def f(db: Session):
+    while (db := db):
+        (db := db.x).commit()
+        [db := x for x in [db]]
+""",
+    "a function that rebinds itself": """\
+def f(db: Session):
+    global f
+    f = f
+    f = lambda db: f(db)
+    f(db)
+    db.commit()
+""",
+    "an entity of itself": """\
+class A(Base):
+    __tablename__ = __tablename__
+    a = mapped_column(ForeignKey(a))
+    b = mapped_column(ForeignKey('a.b'))
+    c = relationship('A', back_populates='c')
+
+
+async def f(db: AsyncSession):
+    db.add(A(a=A(a=A())))
+    await db.commit()
+    db.add(A())
+""",
+    "parents in a ring": """\
+class A(Base):
+    __tablename__ = 'a'
+    b = mapped_column(ForeignKey('b.id'))
+
+
+class B(Base):
+    __tablename__ = 'b'
+    a = mapped_column(ForeignKey('a.id'))
+
+
+async def f(db: AsyncSession):
+    db.add(A())
+    db.add(B())
+    await g(db)
+
+
+async def g(db):
+    async with maker() as s:
+        s.add(B())
+        await s.commit()
+""",
+    "a name for everything": """\
+f = f.f(f)[f](*f, **f)
+
+
+class f(f, metaclass=f):
+    f: f = f
+
+    @f
+    def f(f, *, f2=f) -> f:
+        with f as f, f() as f.f, f[f] as f[f]:
+            for f in f:
+                f.commit()
+                f = yield f
+        del f, f.f, f[f]
+        match f:
+            case f():
+                return f
+""",
+    "a unit of work in itself": """\
+class Unit:
+    async def __aenter__(self):
+        self.session = maker()
+        async with self as u:
+            await u.__aenter__()
+        return self
+
+    async def __aexit__(self, *e):
+        async with self:
+            await self.session.commit()
+
+
+async def f():
+    async with Unit() as u:
+        u.session.add(Model())
+        async with u as u:
+            pass
+""",
+    "sessions in containers": """\
+def f(a, b, c):
+    a.append(sync_maker())
+    a[0].commit()
+    b['x'] = sync_maker()
+    b.get('x').add(Model())
+    b.setdefault('y', b).pop('y').commit()
+    c.update(a=c, **b)
+    for k, x in c.items():
+        x.add(k)
+    [*a, *b][0].commit()
+    dict(a)['x'].commit()
+    sorted(a, key=lambda x: x.commit())[-1].flush()
+    (a or b or c)[a][b][c].commit()
+    a += [a]
+    a[:].extend(a)
+    list(map(f, a))[0].commit()
+    next(iter(a)).commit()
+    x, *y = a
+    y[0].commit()
+""",
+    "methods on unknowns": """\
+def f(a):
+    with a.b(c).d[e] as s, s.t() as (x, (y, *z)):
+        x.add(y)
+        z[0].commit()
+    a.b.c.d().e.f().commit()
+    getattr(a, 'commit')()
+    a['db'].session.begin().__enter__().commit()
+    (lambda s: s.commit())(a)
+    (yield a).commit()
+    (a if a else a).commit()
+    f'{a.commit()}'.commit()
+""",
+    "stars": """\
+async def f(*sessions: AsyncSession, **more: AsyncSession):
+    for s in sessions:
+        s.add(Model())
+    await f(*sessions, **more)
+    await f(*[maker(), *sessions], **{**more, 'a': maker()})
+    await more['a'].commit()
+    a, *b = sessions
+    await b[0].commit()
+    return f(*f(*f(**f(*a))))
+""",
+    "odd parameters": """\
+def f(self, /, a, *, db, **k):
+    db.commit()
+
+
+f(db=f, db2=1)
+f()
+f(1, 2, 3, 4, *5, **6)
+
+
+class A:
+    def f():
+        pass
+
+    @staticmethod
+    def g():
+        A.f(1, 2).commit()
+
+    @classmethod
+    def h(cls, db: Session):
+        cls.f(db).g(cls)
+        A().f(1)
+        A.h(db)
+""",
+    "types that are values": """\
+def f(db: 1, e: None, g: [AsyncSession], h: lambda: 1, i: 'not a type (', j: '') -> [1][0]:
+    db.commit()
+    e.commit()
+    g.commit()
+    i.commit()
+    j.commit()
+""",
+}
+
+FILES = {
+    "import cycle with stars": {
+        "a.py": """\
+from b import *
+from c import *
+x = y
+""",
+        "b.py": """\
+from c import *
+from a import *
+y = z
+""",
+        "c.py": """\
+from a import *
+from b import *
+z = x
+
+
+def f(db: x):
+    db.commit()
+    y().commit()
+    w().commit()
+""",
+    },
+    "import cycle of one name": {
+        "a.py": "from b import maker\n",
+        "b.py": "from c import maker\n",
+        "c.py": """\
+from a import maker
+
+
+async def f():
+    async with maker() as s:
+        s.add(1)
+""",
+    },
+    "a module that imports itself": {
+        "a.py": """\
+import a
+from a import *
+from a import a, b as c
+from . import a as d
+
+
+def f():
+    a.a.a.b.commit()
+    c().commit()
+    d.d.f()
+""",
+    },
+    "packages that are their parents": {
+        "p/__init__.py": """\
+from . import p
+from .p import *
+from .. import p as q
+from ........ import r
+""",
+        "p/p/__init__.py": """\
+from .. import *
+from .. import p
+from ..p import p as s
+
+
+def f(db: p.p.p.X):
+    db.commit()
+""",
+    },
+    "one name as module and package": {
+        "m.py": "maker = 1\n",
+        "m/__init__.py": "from m import maker\n",
+        "n.py": """\
+from m import maker
+import m.x.y
+
+
+def f():
+    with maker() as s:
+        s.add(1)
+    m.x.y.z()
+""",
+    },
+    "classes that inherit across files": {
+        "a.py": """\
+from b import B
+
+
+class A(B):
+    def f(self):
+        self.db.commit()
+""",
+        "b.py": """\
+from a import A
+
+
+class B(A):
+    def __init__(self, db: AsyncSession):
+        self.db = db
+""",
+    },
+    "factories that import each other": {
+        "a.py": """\
+import b
+factory = b.factory
+class A:
+    factory = b.B.factory
+""",
+        "b.py": """\
+import a
+factory = a.factory
+class B:
+    factory = a.A.factory
+
+
+async def f():
+    async with factory() as s, B.factory() as t:
+        s.add(t)
+""",
+    },
+    "a broken file in the middle": {
+        "a.py": """\
+from b import get
+
+
+async def f():
+    async with get() as s:
+        s.add(Model())
+""",
+        "b.py": "def get(:\n",
+    },
+    "empty files": {
+        "a.py": "",
+        "b/__init__.py": "",
+        "c.py": "\n\n",
+        "d.py": "# why",
+    },
+    "names that are no modules": {
+        "a-b.py": "x = 1\n",
+        "1.py": "from a-b import x\n",
+        "ж.py": """\
+from ж import *
+
+
+def ж(ж: Session):
+    ж.commit()
+    'ж'; ж.add(ж)
+""",
+    },
 }
 
 SIZES = {
-    "300 nested ifs": _nested("if a[{0}]:", 98, "db.add(Model())"),  # 100 levels are CPython's own limit
+    "98 nested ifs": _nested("if a[{0}]:", 98, "db.add(Model())"),  # CPython reads no more than 100 levels
     "nested ifs that all write": "async def f(db: AsyncSession, a):\n"
     + "".join(f"{'    ' + ' ' * n}if a[{n}]:\n{'     ' + ' ' * n}db.add(Model())\n" for n in range(90)),
     "300 ifs in a row": "async def f(db: AsyncSession, a):\n"
@@ -314,51 +882,31 @@ SIZES = {
     "a long name": f"def f({'x' * 50_000}: Session):\n    {'x' * 50_000}.commit()\n",
     "many attributes": "def f(db: Session):\n    db" + ".a" * 500 + ".commit()\n",
     "many subscripts": "def f(db: Session):\n    db" + "[0]" * 500 + ".commit()\n",
+    "a ring of sixty": "\n\n".join(
+        f"async def f{n}(db: AsyncSession):\n    db.add(Model())\n    await f{(n + 1) % 60}(db)\n" for n in range(60)
+    ),
+    "deep generics": "def f(db: " + "Optional[" * 150 + "AsyncSession" + "]" * 150 + "):\n    db.commit()\n",
+    "diamonds": "".join(
+        f"class L{n}({base}):\n    pass\n\n\nclass R{n}({base}):\n    pass\n\n\nclass D{n}(L{n}, R{n}):\n"
+        "    def f(self):\n        super().f()\n        self.db.commit()\n\n\n"
+        for n, base in enumerate(["Base", *(f"D{m}" for m in range(11))])
+    ),
+    "generics as text": "def f(db: '" + "list[" * 60 + "AsyncSession" + "]" * 60 + "'):\n    db.commit()\n",
+    "many unions": "def f(db: " + " | ".join(f"A{n}" for n in range(300)) + " | AsyncSession):\n    db.commit()\n",
+    "one name, many things": "".join(
+        f"x = {value}\n"
+        for value in ("maker()", "lambda: x", "x()", "[x]", "{'a': x}", "x['a']", "x.x", "(x, x)", "x[0]", "Model")
+    )
+    + "\n\ndef f():\n    x.commit()\n    x().commit()\n    x.x().commit()\n",
+    "twelve functions, each calling all": "\n\n".join(
+        f"async def f{n}(db: AsyncSession):\n    db.add(Model())\n"
+        + "".join(f"    if db.x == {m}:\n        await f{m}(db)\n" for m in range(12))
+        + ("    await db.commit()\n" if n % 3 == 0 else "")
+        for n in range(12)
+    ),
 }
 
-FILES = {
-    "import cycle with stars": {
-        "a.py": "from b import *\nfrom c import *\nx = y\n",
-        "b.py": "from c import *\nfrom a import *\ny = z\n",
-        "c.py": "from a import *\nfrom b import *\nz = x\n\n\ndef f(db: x):\n    db.commit()\n    y().commit()\n    w().commit()\n",
-    },
-    "import cycle of one name": {
-        "a.py": "from b import maker\n",
-        "b.py": "from c import maker\n",
-        "c.py": "from a import maker\n\n\nasync def f():\n    async with maker() as s:\n        s.add(1)\n",
-    },
-    "a module that imports itself": {
-        "a.py": "import a\nfrom a import *\nfrom a import a, b as c\nfrom . import a as d\n\n\ndef f():\n"
-        "    a.a.a.b.commit()\n    c().commit()\n    d.d.f()\n",
-    },
-    "packages that are their parents": {
-        "p/__init__.py": "from . import p\nfrom .p import *\nfrom .. import p as q\nfrom ........ import r\n",
-        "p/p/__init__.py": "from .. import *\nfrom .. import p\nfrom ..p import p as s\n\n\ndef f(db: p.p.p.X):\n    db.commit()\n",
-    },
-    "one name as module and package": {
-        "m.py": "maker = 1\n",
-        "m/__init__.py": "from m import maker\n",
-        "n.py": "from m import maker\nimport m.x.y\n\n\ndef f():\n    with maker() as s:\n        s.add(1)\n    m.x.y.z()\n",
-    },
-    "classes that inherit across files": {
-        "a.py": "from b import B\n\n\nclass A(B):\n    def f(self):\n        self.db.commit()\n",
-        "b.py": "from a import A\n\n\nclass B(A):\n    def __init__(self, db: AsyncSession):\n        self.db = db\n",
-    },
-    "factories that import each other": {
-        "a.py": "import b\nfactory = b.factory\nclass A:\n    factory = b.B.factory\n",
-        "b.py": "import a\nfactory = a.factory\nclass B:\n    factory = a.A.factory\n\n\nasync def f():\n"
-        "    async with factory() as s, B.factory() as t:\n        s.add(t)\n",
-    },
-    "a broken file in the middle": {
-        "a.py": "from b import get\n\n\nasync def f():\n    async with get() as s:\n        s.add(Model())\n",
-        "b.py": "def get(:\n",
-    },
-    "empty files": {"a.py": "", "b/__init__.py": "", "c.py": "\n\n", "d.py": "# why"},
-    "names that are no modules": {
-        "a-b.py": "x = 1\n",
-        "1.py": "from a-b import x\n",
-        "ж.py": "from ж import *\n\n\ndef ж(ж: Session):\n    ж.commit()\n    'ж'; ж.add(ж)\n",
-    },
+MANY_FILES = {
     "150 files in a ring": {
         f"m{n}.py": f"from m{(n + 1) % 150} import *\nfrom m{(n + 7) % 150} import f{n}, g\n\n\n"
         f"async def f{n}(db):\n    db.add({n})\n    await g(db)\n"
