@@ -774,7 +774,7 @@ _QUIET_CALLS = frozenset(
 
 
 def is_honest(handler: s.Handler) -> bool:
-    """Whether the handler tells anybody: it raises, returns, leaves the loop, keeps a note, or calls more than a log."""
+    """Whether the handler tells anybody: raises, returns, leaves the loop, keeps a note, calls more than a log."""
     for stmt in sym.statements(handler.body):
         if isinstance(stmt, (s.Raise, s.Return, s.Leave, s.Assign, s.AugmentedAssign, s.AnnotatedAssign)):
             return True

@@ -23,5 +23,5 @@ def test_facts_or_one_problem(mutated: tuple[str, str]):
     assert isinstance(found, ParseProblem)
     lines = text.split("\n")
     assert 1 <= found.line <= len(lines) + 1
-    assert 1 <= found.column <= len((lines + [""])[found.line - 1]) + 1
+    assert 1 <= found.column <= len([*lines, ""][found.line - 1]) + 1
     assert found.message and found.message.isprintable()

@@ -6,6 +6,7 @@ registers a function (a decorator of an outside object, a main guard, a framewor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from sessionlint.facts import shape as s
@@ -20,6 +21,10 @@ _ROUTES = frozenset(
 _TASKS = frozenset({"task", "shared_task", "actor", "job", "cron", "periodic_task", "flow", "scheduled_job", "timer"})
 _COMMANDS = frozenset({"command", "group", "callback", "cli"})
 _LIFE = frozenset({"on_event", "lifespan", "on_startup", "on_shutdown", "listens_for"})
+#: methods that take a function to call it later: event buses, routers, schedulers, hooks
+_REGISTERING = re.compile(
+    r"(register|subscribe|add_|on_|schedule|connect|listen|set_\w*(handler|callback|hook)|hook|bind|actor|attach)"
+)
 #: decorators that change nothing about who calls a function
 _NEUTRAL = frozenset(
     {"staticmethod", "classmethod", "property", "cached_property", "abstractmethod", "override", "overload", "wraps",
@@ -192,6 +197,9 @@ class EntryPoints:
                 kind = "background" if last in {"add_task", "add_job", "call_later", "call_soon"} else "event"
                 for argument in call.args[:2]:
                     self._mark(argument, module, function, kind)
+            elif _REGISTERING.match(last) and not _is_plain_call(call):
+                for argument in (*call.args, *(k.value for k in call.keywords)):
+                    self._mark(argument, module, function, "event")
             elif last == "run" and sym.dotted_text(call.func) in {"asyncio.run", "anyio.run", "trio.run", "uvloop.run"}:
                 for argument in call.args[:1]:
                     self._mark(argument.func if isinstance(argument, s.Call) else argument, module, function, "script")
@@ -203,6 +211,11 @@ class EntryPoints:
         if isinstance(value, v.FunctionRef):
             self.kinds.setdefault(value.function.key, kind)
             self.names.setdefault(value.function.key, value.function.qualname)
+
+
+def _is_plain_call(call: s.Call) -> bool:
+    """``add_user(f)``: a function of the project's own by its looks; a registration is a method of something."""
+    return not isinstance(call.func, s.Attribute)
 
 
 def _is_main_guard(test: s.Expr) -> bool:
