@@ -73,13 +73,23 @@ class Engine:
             return known
         self._results[function.key] = Result(function)
         self._running[function.key] = False
-        result = Frame(self, function).run()
+        result = self._interpret(function)
         if self._running[function.key]:
             self._results[function.key] = result
-            result = Frame(self, function).run()
+            result = self._interpret(function)
         del self._running[function.key]
         self._results[function.key] = result
         return result
+
+    def _interpret(self, function: sym.Function) -> Result:
+        """Run one function; one that is nested too deeply is given up and said, and the rest goes on."""
+        try:
+            return Frame(self, function).run()
+        except RecursionError:
+            key = (function.module.path, function.facts.loc)
+            place = Place(function.module.path, *function.facts.loc)
+            self._unresolved[key] = Unresolved(place, function.qualname, "it is nested too deeply to be followed")
+            return Result(function)
 
     @property
     def unresolved(self) -> tuple[Unresolved, ...]:

@@ -33,6 +33,9 @@ class Classes:
         self._attributes: dict[tuple[str, str], v.Value] = {}
         self._busy: set[tuple[str, str]] = set()
         self._linked = False
+        self._fields: dict[
+            tuple[str, tuple[v.Value, ...], tuple[tuple[str, v.Value], ...], s.Loc], tuple[tuple[str, v.Value], ...]
+        ] = {}
 
     # ---- inheritance -----------------------------------------------------------------------------------------------
 
@@ -280,14 +283,20 @@ class Classes:
         """What the constructor puts into attributes, for the attributes that matter to sessions."""
         from sessionlint.project.infer import place_origin
 
+        given = tuple(keywords)
+        key = (cls.key, args, given, loc)
+        known = self._fields.get(key)
+        if known is not None:
+            return known
         if ("fields", cls.key) in self._busy:
             return ()  # an object whose constructor builds another of its kind
         self._busy.add(("fields", cls.key))
         try:
-            found = self._built(cls, args, keywords, place_origin(loc))
+            found = self._built(cls, args, given, place_origin(loc))
         finally:
             self._busy.discard(("fields", cls.key))
-        return tuple((n, x) for n, x in sorted(found.items()) if self._matters(x))
+        self._fields[key] = tuple((n, x) for n, x in sorted(found.items()) if self._matters(x))
+        return self._fields[key]
 
     def _built(
         self, cls: sym.Class, args: tuple[v.Value, ...], keywords: Iterable[tuple[str, v.Value]], fresh: v.Origin

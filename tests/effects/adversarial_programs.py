@@ -746,16 +746,16 @@ SIZES = {
     "300 ifs in a row": "async def f(db: AsyncSession, a):\n"
     + _lines(300, "if a[{0}]: db.add(Model())")
     + "    await db.commit()\n",
-    "300 ifs in a row on names": "async def f(db: AsyncSession, a):\n"
+    "150 ifs in a row on names": "async def f(db: AsyncSession, a):\n"
     + "".join(
         f"    if a.x{n}:\n        db.add(Model())\n        b{n} = None\n    else:\n        b{n} = db\n"
-        for n in range(300)
+        for n in range(150)
     )
-    + "".join(f"    if b{n}:\n        await b{n}.commit()\n" for n in range(300)),
+    + "".join(f"    if b{n}:\n        await b{n}.commit()\n" for n in range(150)),
     "1000 elifs": "async def f(db: AsyncSession, a):\n    if a: db.add(Model())\n"
     + "".join(f"    elif a == {n}: await db.commit()\n" for n in range(1000)),
-    "1000 elifs that nest else": "async def f(db: AsyncSession, a):\n    if a:\n        db.add(Model())\n"
-    + "".join(f"    elif await g(db, {n}):\n        return db.add(Model())\n" for n in range(1000))
+    "400 elifs that nest else": "async def f(db: AsyncSession, a):\n    if a:\n        db.add(Model())\n"
+    + "".join(f"    elif await g(db, {n}):\n        return db.add(Model())\n" for n in range(400))
     + "\n\nasync def g(db: AsyncSession, n):\n    return n or await db.commit()\n",
     "2000 statements": "async def f(db: AsyncSession):\n"
     + _lines(2000, "db.add(Model(id={0}))")
@@ -763,8 +763,8 @@ SIZES = {
     "2000 assignments": "async def f(db: AsyncSession):\n    x0 = db\n"
     + "".join(f"    x{n + 1} = x{n}\n" for n in range(2000))
     + "    x2000.add(Model())\n",
-    "2000 calls of one function": "async def f(db: AsyncSession):\n"
-    + _lines(2000, "await g(db, {0})")
+    "1000 calls of one function": "async def f(db: AsyncSession):\n"
+    + _lines(1000, "await g(db, {0})")
     + "\n\nasync def g(db: AsyncSession, n):\n    db.add(Model())\n    if n:\n        await db.commit()\n",
     "1000 functions in a chain": "\n\n".join(
         f"async def f{n}(db: AsyncSession):\n    db.add(Model())\n    await f{n + 1}(db)\n" for n in range(1000)
@@ -784,10 +784,10 @@ SIZES = {
     + _lines(60, "x = x.a if a else (x or [x])")
     + "    x.commit()\n",
     "200 calls in each other": "async def f(db: AsyncSession):\n    " + "f(" * 90 + "db" + ")" * 90 + "\n",
-    "400 calls in a row": "def f(db: Session):\n    return db" + ".f(db)" * 400 + ".commit()\n",
-    "300 calls of what was returned": "def f(db: Session):\n    return f" + "(db)" * 300 + ".commit()\n",
-    "a sum of 900 terms": "def f(db: Session):\n    return " + " + ".join(["db.commit()"] * 900) + "\n",
-    "an or of 900 terms": "def f(db: Session):\n    return " + " or ".join(["db.commit()"] * 900) + "\n",
+    "200 calls in a row": "def f(db: Session):\n    return db" + ".f(db)" * 200 + ".commit()\n",
+    "150 calls of what was returned": "def f(db: Session):\n    return f" + "(db)" * 150 + ".commit()\n",
+    "a sum of 400 terms": "def f(db: Session):\n    return " + " + ".join(["db.commit()"] * 400) + "\n",
+    "an or of 400 terms": "def f(db: Session):\n    return " + " or ".join(["db.commit()"] * 400) + "\n",
     "conditions in each other": "def f(db: Session, a):\n    return "
     + "db.add(a) if db.flush() else " * 300
     + "db.commit()\n",

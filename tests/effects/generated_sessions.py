@@ -65,7 +65,7 @@ def _wider(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("await asyncio.gather({}, {})".format, inner, inner),
         st.builds("asyncio.create_task({})".format, inner),
         st.builds("StreamingResponse({})".format, inner),
-        st.builds("(await {})".format, inner),
+        st.builds("(await ({}))".format, inner),
         st.builds("(not {})".format, inner),
     )
 

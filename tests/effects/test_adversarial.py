@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.effects.adversarial_programs import FILES, NAMES, PRELUDE, RECURSION, SIZES
-from tests.effects.pipeline import answers, sound
+from sessionlint.facts import syntax
+from tests.effects.adversarial_programs import FILES, MANY_FILES, NAMES, PRELUDE, RECURSION, SIZES
+from tests.effects.pipeline import sound
 
 _ONE_FILE = {**RECURSION, **NAMES, **SIZES}
 
@@ -21,7 +22,19 @@ def test_several_files(files: dict[str, str]):
     sound({name: PRELUDE + text for name, text in files.items()})
 
 
-def test_the_programs_are_programs():
+@pytest.mark.parametrize("files", MANY_FILES.values(), ids=MANY_FILES)
+def test_many_files(files: dict[str, str]):
+    first, *others = files
+    sound({first: PRELUDE + files[first], **{name: files[name] for name in others}})
+
+
+@pytest.mark.parametrize("text", _ONE_FILE.values(), ids=_ONE_FILE)
+def test_it_is_a_program(text: str):
     """A slip of ours must not make a program one that is only ever refused by the parser."""
-    refused = [name for name, text in _ONE_FILE.items() if answers({"app/odd.py": PRELUDE + text}, 20).unparsed]
-    assert not refused
+    syntax.parse((PRELUDE + text).encode())
+
+
+def test_what_is_nested_too_deeply_is_refused():
+    nested = "".join(f"{' ' * level}if a:\n" for level in range(300)) + " " * 300 + "db.commit()\n"
+    found = sound({"app/odd.py": nested, "app/fine.py": PRELUDE})
+    assert [problem.path for problem in found.unparsed] == ["app/odd.py"]

@@ -45,5 +45,12 @@ def _changed(text: str, changes: list[tuple[str, str, int, int]]) -> str:
     return text
 
 
+def mutated(files: dict[str, str]) -> st.SearchStrategy[dict[str, str]]:
+    """The same files, one of them changed."""
+    return st.builds(
+        lambda name, changes: {**files, name: _changed(files[name], changes)}, st.sampled_from([*files]), _CHANGES
+    )
+
+
 #: (name of a file of the fixture, what became of its text)
 MUTATED = st.builds(lambda name, changes: (name, _changed(FILES[name], changes)), st.sampled_from([*FILES]), _CHANGES)
