@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from sessionlint.effects import observations as obs
 from sessionlint.effects.catalog import Effect
 from sessionlint.effects.conditions import note_growth
-from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write
+from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write, settle
 from sessionlint.effects.summary import Exposure, Store, Summary, Variant
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import argument_for, place_origin
+from sessionlint.project.infer import Scope, argument_for, place_origin
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame
@@ -410,7 +410,18 @@ class Calls:
         """Whether leaving the parameter out changes where something is written: another session, or nowhere."""
         summary = self._frame.engine.result(function).summary
         wrote = any(o.name == parameter and t.pending for variant in summary.variants for o, t in variant.transactions)
-        return bool(summary.variants) and (summary.opens or wrote)
+        return bool(summary.variants) and (summary.opens or wrote or self._decorator_opens(function))
+
+    def _decorator_opens(self, function: sym.Function) -> bool:
+        """Whether a decorator of the project opens a session around the function."""
+        for decorator in function.facts.decorators:
+            inner = decorator.func if isinstance(decorator, s.Call) else decorator
+            value = self._infer.expr(inner, Scope(function.module, function.parent))
+            if isinstance(value, v.FunctionRef):
+                wrappers = [f for f in value.function.nested.values() if isinstance(f, sym.Function)]
+                if any(self._frame.engine.result(f).summary.opens for f in wrappers):
+                    return True
+        return False
 
     def _at_hand(self, wanted: v.Value, state: State) -> str:
         frame = self._frame
@@ -498,7 +509,7 @@ class Calls:
                 out.append(state)  # a coroutine handed in: whose it is, each caller knows for itself
                 continue
             for work in self._coroutines(value):
-                paths = [p for q in paths for p in self.run(work.function, work.arguments(), expr.loc, None, q)]
+                paths = settle([p for q in paths for p in self.run(work.function, work.arguments(), expr.loc, None, q)])
             out.extend(paths)
         return out
 
@@ -635,10 +646,10 @@ class Calls:
         paths = [state]
         for _, value in self.arguments(call, state):
             for work in self._coroutines(value):
-                paths = [p for q in paths for p in self.run(work.function, work.arguments(), call.loc, None, q)]
+                paths = settle([p for q in paths for p in self.run(work.function, work.arguments(), call.loc, None, q)])
             if isinstance(value, v.FunctionRef) and not value.wrapper:
                 binding = self._infer.bind(value, [], [])
-                paths = [p for q in paths for p in self.run(value.function, binding, call.loc, None, q)]
+                paths = settle([p for q in paths for p in self.run(value.function, binding, call.loc, None, q)])
         return paths
 
     def _elsewhere(self, kind: str, dotted: str, call: s.Call, state: State, awaited: bool) -> list[State]:

@@ -250,6 +250,14 @@ class Classes:
         self._holds[cls.key] = value
         return value
 
+    def surely_holds_session(self, cls: sym.Class) -> bool:
+        """Whether every object of the class holds a session: for an interface, all that implement it."""
+        if not any(m.is_abstract for m in cls.methods.values()):
+            return self.holds_session(cls)
+        below = self.subclasses(cls) or (self._conforming(cls) if self._is_protocol(cls) else [])
+        concrete = [c for c in below if not any(m.is_abstract for m in c.methods.values())]
+        return bool(concrete) and all(self.holds_session(c) for c in concrete)
+
     def _computes_holding(self, cls: sym.Class) -> bool:
         if self.is_model(cls):
             return False

@@ -356,6 +356,9 @@ class Inference:
         if isinstance(value, v.Unknown) and function.facts.returns is not None:
             declared = self.annotations.value(function.facts.returns, function.module, function)
             value = strip(declared.item) if isinstance(declared, v.Sequence) else v.UNKNOWN
+            if isinstance(value, v.Session):
+                # where it comes from cannot be followed, but it is not one the function was handed
+                value = v.Session(value.is_async, place_origin(function.facts.loc))
         return value
 
     # ---- expressions -----------------------------------------------------------------------------------------------

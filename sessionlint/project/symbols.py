@@ -175,6 +175,9 @@ class SymbolTable:
         self.classes: dict[str, Class] = {}
         for facts in files:
             self._add(Module(facts))
+        heads = {b.module.partition(".")[0] for f in files for b in f.imports if b.level == 0}
+        #: folders at the top that the project itself imports from: what lies in them is inside a package
+        self._top_packages = heads & {folder for folder in self._folders if "/" not in folder}
         self._lookups: dict[tuple[str, str], Symbol | None] = {}
 
     def _add(self, module: Module) -> None:
@@ -243,7 +246,7 @@ class SymbolTable:
         (or a ``src`` folder) that is no package itself."""
         if not root:
             return True
-        if root in self._packages:
+        if root in self._packages or root.partition("/")[0] in self._top_packages:
             return False
         above = importer.path.startswith(root + "/")
         if not above and root.rpartition("/")[2] not in {"src", "lib", "python", "backend", "server", "app"}:

@@ -67,6 +67,9 @@ _ENTRY_MODULES = frozenset(
      "listeners", "events", "middleware", "middlewares", "plugins", "lifespan", "startup"}
 )  # fmt: skip
 _ROLE_NAMES = ("Service", "Repository", "Repo", "DAO", "UseCase")
+#: classes that are handed a session wherever they are used
+_STORE_NAMES = ("Repository", "Repo", "DAO")
+_PLAIN_BASES = frozenset({"ABC", "Generic", "Protocol", "object", "BaseModel", "Enum", "NamedTuple", "Exception"})
 
 BAD = (
     """
@@ -327,13 +330,15 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             continue
         if analysis.entries.boundary(function) or function.key in analysis.streamed:
             continue
-        if analysis.in_boundary(function) and not _has_role(function, owner):
+        if analysis.in_boundary(function) and not (owner is not None and owner.name.endswith(_STORE_NAMES)):
             continue
         if owner is not None and (analysis.engine.is_unit_class(owner) or analysis.is_transaction_manager(owner)):
             continue
         if owner is not None and owner.name.lower().endswith(("unitofwork", "uow", "transaction")):
             continue
-        if not _has_role(function, owner) and not _callers(analysis, function) and _may_be_entry(function):
+        if not _callers(analysis, function) and (
+            _overrides_framework(analysis, function) or (not _has_role(function, owner) and _may_be_entry(function))
+        ):
             continue
         subject = f"`{owner.name}`" if owner is not None else f"`{function.qualname}`"
         yield Draft(
@@ -350,7 +355,11 @@ def _hands_over(analysis: Analysis, function: Function) -> bool:
     """A context manager, dependency or decorator made to open sessions for others."""
     if {"contextmanager", "asynccontextmanager", "wraps"} & function.decorator_names:
         return True
-    return function.facts.is_generator and function.key in analysis.entries.dependencies
+    if not function.facts.is_generator:
+        return False
+    return function.key in analysis.entries.dependencies or any(
+        origin.kind == "local" for origin in analysis.infer.holds(analysis.infer.yields(function))
+    )
 
 
 def _hands_out_session(analysis: Analysis, provider: Function) -> bool:
@@ -370,6 +379,12 @@ def _has_role(function: Function, owner: Class | None) -> bool:
     if owner is not None and owner.name.endswith(_ROLE_NAMES):
         return True
     return bool(_ROLE_FOLDERS & set(function.module.dotted.split(".")[:-1]))
+
+
+def _overrides_framework(analysis: Analysis, function: Function) -> bool:
+    """A method of a class with an outside base: the framework may call it."""
+    outside = analysis.infer.classes.outside_bases(function.owner) if function.owner is not None else ()
+    return any(dotted.rpartition(".")[2] not in _PLAIN_BASES for dotted in outside)
 
 
 def _may_be_entry(function: Function) -> bool:

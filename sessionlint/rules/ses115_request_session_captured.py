@@ -513,7 +513,11 @@ def check(analysis: Analysis) -> Iterator[Draft]:
 def _stored(analysis: Analysis, function: Function, seen: Stored) -> Draft | None:
     """An object that holds somebody's session is put where it outlives it."""
     kind, _, key = seen.holder.partition(":")
-    handed = [o for o in seen.origins if _is_handed(o, function) or (o.kind == "local" and seen.scoped)]
+    handed = [
+        o
+        for o in seen.origins
+        if (_is_handed(o, function) and _is_sure(analysis, o, function)) or (o.kind == "local" and seen.scoped)
+    ]
     if not handed:
         return None
     reasons: tuple[Reason, ...] = ()
@@ -538,6 +542,16 @@ def _stored(analysis: Analysis, function: Function, seen: Stored) -> Draft | Non
         "every later request works in the first one's session",
         (*_origin_steps(analysis, function), *(step(r.path, r.loc, r.text) for r in reasons)),
     )
+
+
+def _is_sure(analysis: Analysis, origin: v.Origin, function: Function) -> bool:
+    """Whether what is handed in holds a session whatever implements it."""
+    if origin.name not in function.parameters:
+        return True
+    infer = analysis.infer
+    binding = {origin.name: infer.parameter(function, origin.name)}
+    value = infer.resolve_origin(origin, binding)
+    return not isinstance(value, v.Instance) or infer.classes.surely_holds_session(value.cls)
 
 
 def _is_handed(origin: v.Origin, function: Function) -> bool:

@@ -52,6 +52,7 @@ class EntryPoints:
         self.dependencies: set[str] = set()
         #: name in messages: "POST /path" or the function's own
         self.names: dict[str, str] = {}
+        self._runners = frozenset(f.name for f in infer.table.all_functions() if _runs_its_argument(f))
         for module in infer.table.modules.values():
             self._module(module)
 
@@ -74,6 +75,8 @@ class EntryPoints:
     def _module(self, module: sym.Module) -> None:
         for function in module.functions.values():
             kind, name = self._decorated(function)
+            if not kind and [p.name for p in function.facts.parameters][-3:] == ["scope", "receive", "send"]:
+                kind = "route"  # an ASGI application
             if module.is_test and (function.name.startswith("test") or "fixture" in function.decorator_names):
                 kind = "test"
             if kind:
@@ -107,6 +110,8 @@ class EntryPoints:
                 return self._kind_of(last, call, function)
             value = self._infer.expr(target, scope)
             if isinstance(value, v.External) and last in _PLAIN:
+                return self._kind_of(last, call, function)
+            if isinstance(value, v.FunctionRef) and last in _TASKS:
                 return self._kind_of(last, call, function)
         return "", ""
 
@@ -197,6 +202,11 @@ class EntryPoints:
                 kind = "background" if last in {"add_task", "add_job", "call_later", "call_soon"} else "event"
                 for argument in call.args[:2]:
                     self._mark(argument, module, function, kind)
+            elif last in self._runners:
+                for argument in call.args[:1]:
+                    self._mark(
+                        argument.func if isinstance(argument, s.Call) else argument, module, function, "background"
+                    )
             elif _REGISTERING.match(last) and not _is_plain_call(call):
                 for argument in (*call.args, *(k.value for k in call.keywords)):
                     self._mark(argument, module, function, "event")
@@ -211,6 +221,18 @@ class EntryPoints:
         if isinstance(value, v.FunctionRef):
             self.kinds.setdefault(value.function.key, kind)
             self.names.setdefault(value.function.key, value.function.qualname)
+
+
+def _runs_its_argument(function: sym.Function) -> bool:
+    """``def run_async(coro): loop.run_until_complete(coro)``: whatever it is given is a piece of work of its own."""
+    for call in _calls(function.facts.body):
+        if sym.last_name(call.func) == "run_until_complete" or sym.dotted_text(call.func) in {
+            "asyncio.run",
+            "anyio.run",
+        }:
+            if call.args and isinstance(call.args[0], s.Name) and call.args[0].id in function.parameters:
+                return True
+    return False
 
 
 def _is_plain_call(call: s.Call) -> bool:
