@@ -222,7 +222,7 @@ class Calls:
         frame = self._frame
         if flushes:
             frame.may_fail(state, database=True)
-        write = Write(kind, model, frame.function.module.path, loc, origin)
+        write = Write(kind, model, frame.function.module.path, loc, origin, sent=flushes)
         frame.event(loc, "write", f"{kind} {model.name}" if model else kind)
         if kind == "insert" and model is not None and origin.kind == "local":
             frame.inserts[model.key] = model

@@ -26,6 +26,7 @@ def forget(state: State, name: str) -> None:
         del state.facts[key]
     for key in [k for k in state.env if k.startswith(prefix)]:
         del state.env[key]
+    state.tied.pop(name, None)
 
 
 def place_text(expr: s.Expr) -> str:
@@ -137,6 +138,7 @@ def assume(frame: Frame, test: s.Expr, state: State, wanted: bool) -> State | No
     if known is not None and known != wanted:
         return None
     _learn(test, state, wanted)
+    _untie(test, state, wanted)
     _narrow(frame, test, state, wanted)
     return state
 
@@ -171,6 +173,49 @@ def _learn_compared(test: s.Compare, right: s.Constant, state: State, wanted: bo
             state.facts[text] = "none"
         elif state.facts.get(text) not in {"true", "false"}:
             state.facts[text] = "value"
+
+
+def root_name(expr: s.Expr) -> str:
+    """The name an expression starts from: ``result`` of ``result.scalars().first()``, of ``bool(result.rowcount)``."""
+    while True:
+        if isinstance(expr, s.Name):
+            return expr.id
+        if isinstance(expr, (s.Attribute, s.Await, s.Subscript)):
+            expr = expr.value
+        elif isinstance(expr, s.Call) and isinstance(expr.func, s.Attribute):
+            expr = expr.func.value
+        elif isinstance(expr, s.Call) and expr.args and sym.last_name(expr.func) in _TRANSPARENT:
+            expr = expr.args[-1] if sym.last_name(expr.func) == "cast" else expr.args[0]
+        else:
+            return ""
+
+
+_TRANSPARENT = frozenset({"bool", "int", "len", "list", "cast", "getattr", "any"})
+
+
+def _untie(test: s.Expr, state: State, wanted: bool) -> None:
+    """``result.first() is None``, ``not result.rowcount``: the statement changed no row, so nothing is pending."""
+    if not state.tied:
+        return
+    if isinstance(test, s.Not):
+        _untie(test.value, state, not wanted)
+        return
+    subject: s.Expr = test
+    empty = not wanted
+    if isinstance(test, s.Compare) and len(test.ops) == 1 and isinstance(test.rights[0], s.Constant):
+        subject = test.left.value if isinstance(test.left, s.Assigned) else test.left
+        if test.rights[0].value is None and test.ops[0] in {"is", "is not", "==", "!="}:
+            empty = wanted == (test.ops[0] in {"is", "=="})
+        else:
+            nonzero = _asks_nonzero(test.ops[0], test.rights[0].value)
+            if nonzero is None:
+                return
+            empty = wanted != nonzero
+    elif not isinstance(test, (s.Name, s.Attribute, s.Call, s.Await)):
+        return
+    keys = state.tied.get(root_name(subject))
+    if empty and keys:
+        state.drop(keys)
 
 
 def _narrow(frame: Frame, test: s.Expr, state: State, wanted: bool) -> None:

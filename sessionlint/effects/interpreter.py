@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects import observations as obs
-from sessionlint.effects.conditions import assume, forget, note_growth, note_result, place_text, truth
-from sessionlint.effects.state import EMPTY, FAILED, Broken, State, Transaction, Write, settle
+from sessionlint.effects.conditions import assume, forget, note_growth, note_result, place_text, root_name, truth
+from sessionlint.effects.state import EMPTY, FAILED, Broken, State, Transaction, Write, WriteKey, settle
 from sessionlint.effects.summary import (
     MAX_EXPOSURES,
     MAX_VARIANTS,
@@ -111,7 +111,7 @@ class Frame:
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
         #: parameters with a constant default: flags and optional objects that choose between paths
-        self._switches = tuple(n for n, p in function.parameters.items() if isinstance(p.default, s.Constant))
+        self._switches = tuple(n for n, p in function.parameters.items() if _is_switch(p))
         self._distinct = engine.distinct_sessions(function)
         self._entities = frozenset(
             n for n in function.parameters if isinstance(engine.infer.parameter(function, n), v.Entity)
@@ -168,7 +168,9 @@ class Frame:
         for exit_ in normal:
             for key, transaction in exit_.state.sessions.items():
                 writes = tuple(w for w in transaction.pending if w.kind != "consumer" and not w.exposed)
-                if key.kind == "param" and key.name not in self._entities and writes and not transaction.unknown:
+                if exit_.state.deliberate or transaction.unknown:
+                    continue
+                if key.kind == "param" and key.name not in self._entities and writes:
                     leaving = "return" if exit_.kind == "return" else "end"
                     origin = transaction.origin or key
                     committed = any(self.key(o) == key for o in self.committed)
@@ -356,7 +358,10 @@ class Frame:
         if isinstance(target, s.Name):
             if target.id in self.function.parameters and state.facts.get(target.id) in {"none", "falsy"}:
                 state.facts[f"{target.id}?"] = "none"  # a default takes the place of what was not given
+            tied = self._tied(expr, state)
             forget(state, target.id)
+            if tied:
+                state.tied[target.id] = tied
             state.env[target.id] = found
             note_result(state, target.id, expr, found)
             if target.id in self.function.facts.globals:
@@ -375,6 +380,19 @@ class Frame:
             if text:
                 state.env[text] = found
                 note_result(state, text, expr, found)
+
+    def _tied(self, expr: s.Expr, state: State) -> frozenset[WriteKey]:
+        """The writes of a statement whose result (rows, row count) the expression holds."""
+        known = state.tied.get(root_name(expr))
+        if known:
+            return known
+        path, loc = self.function.module.path, expr.loc
+        return frozenset(
+            w.key
+            for transaction in state.sessions.values()
+            for w in transaction.pending
+            if w.path == path and not w.chain and w.sent and loc.line <= w.loc.line <= loc.end_line
+        )
 
     def _set_field(self, target: s.Expr, found: v.Value, state: State) -> None:
         """An attribute set on an object built here: from now on it holds that too."""
@@ -413,6 +431,12 @@ class Frame:
                 result = result_of(found, stmt.value, state)
                 self.scopes.escapes(stmt.value, found, state, stmt.loc)
                 self._returned(found, state, stmt.loc)
+            keys = state.tied.get(root_name(stmt.value)) if stmt.value is not None and result == "any" else None
+            if keys:
+                nothing = state.copy()
+                nothing.drop(keys)
+                self.exits[-1].append(Exit("return", nothing, stmt.loc, "false"))
+                result = "true"
             self.exits[-1].append(Exit("return", state, stmt.loc, result))
         return []
 
@@ -630,8 +654,8 @@ class Frame:
             return
         loc, origin, text = commits[-1]
         owned = self.owned.get(origin)
-        if owned is not None and owned.scoped and not owned.active:
-            return  # opened, committed and closed inside the try: a piece of work of its own, best effort
+        if owned is not None and not self.scopes.claims_success_after(handler.loc):
+            return  # a piece of work of its own, best effort; nobody is told that it was saved
         self.note(obs.CommitUnheeded(loc, handler.loc, origin, text))
 
     # ---- expressions -----------------------------------------------------------------------------------------------
@@ -712,6 +736,12 @@ class Frame:
                     after.env = dict(outer)
                     out.append(after)
         return settle(out)
+
+
+def _is_switch(parameter: s.Parameter) -> bool:
+    annotation = parameter.annotation
+    flag = isinstance(annotation, s.Name) and annotation.id == "bool"
+    return flag or isinstance(parameter.default, s.Constant)
 
 
 def _normalises(target: s.Expr, expr: s.Expr) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
-from sessionlint.effects.state import FAILED, State, Transaction, Write
+from sessionlint.effects.state import State, Transaction, Write
 from sessionlint.effects.summary import Exposure
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
@@ -63,7 +63,8 @@ class Scopes:
         if origin is None or origin.kind != "local":
             return
         if origin not in frame.owned:
-            frame.owned[origin] = Owned(call.loc, "close", True)
+            # one that joins a connection, or commits by itself, is not asked for a commit
+            frame.owned[origin] = Owned(call.loc, "unknown" if session.autocommit else "close", True)
         text = _callee_text(call)
         at_hand, fallback = self._at_hand(origin, state)
         given = bool(call.args or call.keywords)
@@ -360,7 +361,7 @@ class Scopes:
             self._commit_at_end(origin, state, loc)
         transaction = frame.transaction(state, origin)
         writes = tuple(w for w in transaction.pending if w.kind != "consumer")
-        failed = FAILED in state.facts
+        failed = state.deliberate
         if writes and owned.policy == "close" and not transaction.unknown and not owned.driven and not failed:
             frame.scope_ends.append(
                 obs.ScopeEnd(
@@ -395,7 +396,7 @@ class Scopes:
             if transaction is None or owned.escaped or owned.driven or owned.policy != "close":
                 continue
             writes = tuple(w for w in transaction.pending if w.kind != "consumer")
-            if writes and not transaction.unknown and not transaction.closed and FAILED not in state.facts:
+            if writes and not transaction.unknown and not transaction.closed and not state.deliberate:
                 frame.scope_ends.append(
                     obs.ScopeEnd(
                         loc, origin, writes, "return" if kind == "return" else "end", transaction.committed, False,
@@ -407,7 +408,7 @@ class Scopes:
         """``close()`` on a session opened here without a block: its scope ends at this call."""
         frame = self._frame
         owned = frame.owned.get(origin)
-        if owned is None or owned.scoped or owned.driven or owned.policy != "close" or FAILED in state.facts:
+        if owned is None or owned.scoped or owned.driven or owned.policy != "close" or state.deliberate:
             return
         writes = tuple(w for w in transaction.pending if w.kind != "consumer")
         if writes and not transaction.unknown:

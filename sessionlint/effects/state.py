@@ -22,6 +22,9 @@ FAILED = "!failed"
 MAX_WRITES = 12
 
 
+WriteKey = tuple[str, str, Loc]
+
+
 class Link(NamedTuple):
     """One step of a trace: a place in a file and what happens there."""
 
@@ -34,7 +37,8 @@ class Write(NamedTuple):
     """A change that a session holds and that no commit has made permanent yet.
 
     ``kind`` is insert, update, delete or execute; ``path`` and ``loc`` are where it is made, ``chain`` the calls that
-    lead there from the function that looks at it. ``exposed`` marks one that was already visible at an inner yield.
+    lead there from the function that looks at it. ``exposed`` marks one that was already visible at an inner yield,
+    ``sent`` a statement that was executed at once (its result tells whether it changed a row).
     """
 
     kind: str
@@ -44,9 +48,10 @@ class Write(NamedTuple):
     origin: Origin
     chain: tuple[Link, ...] = ()
     exposed: bool = False
+    sent: bool = False
 
     @property
-    def key(self) -> tuple[str, str, Loc]:
+    def key(self) -> WriteKey:
         return (self.kind, self.path, self.loc)
 
     def through(self, link: Link, origin: Origin) -> Write:
@@ -141,7 +146,7 @@ class Broken(NamedTuple):
 class State:
     """One path: values of names, truth of conditions, transactions of sessions. Copied at forks."""
 
-    __slots__ = ("broken", "env", "facts", "results", "sessions")
+    __slots__ = ("broken", "env", "facts", "results", "sessions", "tied")
 
     def __init__(
         self,
@@ -150,6 +155,7 @@ class State:
         sessions: dict[Origin, Transaction],
         results: dict[int, str] | None = None,
         broken: dict[Origin, Broken] | None = None,
+        tied: dict[str, frozenset[WriteKey]] | None = None,
     ) -> None:
         self.env = env
         self.facts = facts
@@ -158,9 +164,30 @@ class State:
         self.results = results if results is not None else {}
         #: sessions left half done by a handler that did not raise
         self.broken = broken if broken is not None else {}
+        #: names that are empty where a statement changed no row, with the writes they speak of
+        self.tied = tied if tied is not None else {}
 
     def copy(self) -> State:
-        return State(dict(self.env), dict(self.facts), dict(self.sessions), dict(self.results), dict(self.broken))
+        return State(
+            dict(self.env),
+            dict(self.facts),
+            dict(self.sessions),
+            dict(self.results),
+            dict(self.broken),
+            dict(self.tied),
+        )
+
+    def drop(self, keys: frozenset[WriteKey]) -> None:
+        """Forget pending writes that turned out to have changed nothing."""
+        for origin, transaction in self.sessions.items():
+            kept = tuple(w for w in transaction.pending if w.key not in keys)
+            if len(kept) != len(transaction.pending):
+                self.sessions[origin] = replace(transaction, pending=kept)
+
+    @property
+    def deliberate(self) -> bool:
+        """Whether this path means to lose what it wrote: it fails, or it is a dry run."""
+        return FAILED in self.facts or any(x == "true" and "dry" in k.lower() for k, x in self.facts.items())
 
     def join(self, other: State) -> State:
         """Both paths as one: values that differ are forgotten unless one is unknown, conditions kept where equal."""
@@ -177,7 +204,8 @@ class State:
         sessions = dict(self.sessions)
         for origin, transaction in other.sessions.items():
             sessions[origin] = sessions[origin].join(transaction) if origin in sessions else transaction
-        return State(env, facts, sessions, None, {**self.broken, **other.broken})
+        tied = {k: x for k, x in self.tied.items() if other.tied.get(k, x) == x}
+        return State(env, facts, sessions, None, {**self.broken, **other.broken}, tied)
 
 
 def settle(states: list[State], limit: int = MAX_PATHS) -> list[State]:

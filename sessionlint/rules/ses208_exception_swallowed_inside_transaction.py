@@ -294,7 +294,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             message = f"`except {seen.caught}` ends inside the transaction: {described(write)} done so far is committed"
             after = "the block commits here, as if nothing had failed"
         else:
-            message = f"`except {seen.caught}` hides a failure after {described(write)}, and the session is used again"
+            message = f"`except {seen.caught}` hides a failure of the block with {described(write)}, and the session is used again"
             after = "the session is used again here"
         yield Draft(
             function,

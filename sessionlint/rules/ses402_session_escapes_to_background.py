@@ -288,6 +288,10 @@ def _is_lent(origin: v.Origin, function: Function) -> bool:
 
 def _after_response(analysis: Analysis) -> str:
     version = analysis.settings.versions.get("fastapi")
-    if version is not None and version.admits("0.106", "0.118"):
+    if version is None or (version.exact is None and version.spec is None):
+        return (
+            "depending on the FastAPI version it is closed by then, or its connection stays pinned until the job ends"
+        )
+    if version.admits("0.106", "0.118"):
         return "FastAPI 0.106-0.117 has closed the session by then: what the job writes is lost"
     return "the request's connection stays pinned until the job ends"
