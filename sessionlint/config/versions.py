@@ -82,8 +82,11 @@ def parse_target(name: str, text: str) -> VersionRange | None:
 def resolve(root: Path, target: tuple[tuple[str, str], ...] = ()) -> dict[str, VersionRange]:
     """The version of each library for the project at ``root``; unreadable files are as good as absent."""
     explicit = {name: found for name, text in target if (found := parse_target(name, text))}
-    locked = _locked(root)
-    declared = _declared(root)
+    locked, declared = _locked(root), _declared(root)
+    for member in () if locked or declared else _members(root):
+        locked, declared = _locked_in(member), _declared(member)
+        if locked or declared:
+            break
     out: dict[str, VersionRange] = {}
     for name in LIBRARIES:
         if name in explicit:
@@ -119,20 +122,34 @@ def _toml(path: Path) -> dict[str, object]:
 
 
 def _locked(root: Path) -> dict[str, tuple[str, str]]:
-    out: dict[str, tuple[str, str]] = {}
     for folder in _upward(root):
-        for name in LOCK_FILES:
-            if (folder / name).is_file():
-                parsed = _toml(folder / name)
-                packages = parsed.get("package") or parsed.get("packages")
-                for row in packages if isinstance(packages, list) else ():
-                    if isinstance(row, dict) and isinstance(row.get("version"), str):
-                        library = canonicalize_name(str(row.get("name", "")))
-                        if library in LIBRARIES and _is_version(row["version"]):
-                            out.setdefault(library, (row["version"], name))
-        if out:
-            break
+        found = _locked_in(folder)
+        if found:
+            return found
+    return {}
+
+
+def _locked_in(folder: Path) -> dict[str, tuple[str, str]]:
+    """What the lock files of one folder say."""
+    out: dict[str, tuple[str, str]] = {}
+    for name in LOCK_FILES:
+        if (folder / name).is_file():
+            parsed = _toml(folder / name)
+            packages = parsed.get("package") or parsed.get("packages")
+            for row in packages if isinstance(packages, list) else ():
+                if isinstance(row, dict) and isinstance(row.get("version"), str):
+                    library = canonicalize_name(str(row.get("name", "")))
+                    if library in LIBRARIES and _is_version(row["version"]):
+                        out.setdefault(library, (row["version"], name))
     return out
+
+
+def _members(root: Path) -> Iterator[Path]:
+    """Folders right below a root that declares nothing itself: ``backend/``, ``server/``."""
+    try:
+        yield from sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return
 
 
 def _upward(root: Path) -> Iterator[Path]:

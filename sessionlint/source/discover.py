@@ -20,13 +20,14 @@ SKIPPED_FOLDERS = frozenset(
     {
         "__pycache__",
         "__pypackages__",
-        "build",
-        "dist",
         "node_modules",
         "site-packages",
         "venv",
     }
 )
+
+#: output of builds at the top; deeper down a folder of that name is somebody's package
+BUILD_FOLDERS = frozenset({"build", "dist"})
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,7 @@ class _Walk:
         return (
             entry.name.startswith(".")
             or entry.name in SKIPPED_FOLDERS
+            or path in BUILD_FOLDERS
             or entry.name.endswith(".egg-info")
             or os.path.exists(os.path.join(entry.path, "pyvenv.cfg"))
             or matches(path, self.exclude)
