@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: the one key of all sessions a function was handed, as long as nothing shows that they differ
 INJECTED = v.Origin("param", "*")
+#: nested loops that are run twice each
+_LOOPS_TWICE = 3
 _BROAD = frozenset({"Exception", "BaseException"})
 _DATABASE_ERRORS = frozenset({"SQLAlchemyError", "DBAPIError", "IntegrityError", "OperationalError", "DatabaseError"})
 
@@ -91,6 +93,7 @@ class Frame:
         self.exits: list[list[Exit]] = [[]]
         self.watchers: list[list[Failure]] = []
         self.handler_depth = 0
+        self._loops = 0
         #: sessions with writes in the try block, for every handler being run
         self.handled: list[frozenset[v.Origin]] = []
         #: named exceptions of callees that no try of this function catches, with the state they leave
@@ -489,7 +492,9 @@ class Frame:
                 if over:
                     skipped.facts[over] = "falsy"
                 done.append(skipped)
-        for _ in range(2):
+        self._loops += 1
+        # two rounds reach the fixed point; deeper loops get one, or the rounds would multiply
+        for _ in range(2 if self._loops <= _LOOPS_TWICE else 1):
             entered = []
             if isinstance(stmt, s.While):
                 current = self.effects(stmt.test, current)
@@ -511,6 +516,7 @@ class Frame:
             current = settle(after)
             if isinstance(stmt, s.For):
                 done.extend(state.copy() for state in current)
+        self._loops -= 1
         inner_exits = self.exits.pop()
         if isinstance(stmt, s.For):
             for exit_ in inner_exits:

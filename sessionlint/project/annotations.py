@@ -36,6 +36,8 @@ class Annotations:
     def __init__(self, infer: Inference) -> None:
         self._infer = infer
         self._busy: set[tuple[str, str]] = set()
+        #: alias expressions being followed: an alias of itself leads nowhere
+        self._followed: set[int] = set()
 
     def value(self, expr: s.Expr, module: sym.Module, function: sym.Function | None) -> v.Value:
         """An object of the annotated type, of unknown origin."""
@@ -74,7 +76,13 @@ class Annotations:
                         return made
             return self.dependency(items[0], module, function) if items else None
         target = self._alias_target(expr, module, function)
-        return self.dependency(target[0], target[1], None) if target else None
+        if target is None or id(target[0]) in self._followed:
+            return None
+        self._followed.add(id(target[0]))
+        try:
+            return self.dependency(target[0], target[1], None)
+        finally:
+            self._followed.discard(id(target[0]))
 
     def alias(self, expr: s.Expr, module: sym.Module) -> v.Value | None:
         """The value behind a module-level type alias ``X = Annotated[...]``; None for other assignments."""
