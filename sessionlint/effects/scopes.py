@@ -421,12 +421,14 @@ class Scopes:
     def escapes(self, expr: s.Expr, found: v.Value, state: State, loc: s.Loc) -> None:
         """A return value that holds a session of this function."""
         frame = self._frame
-        for option in v.options_of(found):
+        parts = [p for o in v.options_of(found) for p in (o.items if isinstance(o, v.Tuple) else (o,))]
+        for option in parts:
             for origin in self._infer.holds(option):
                 owned = frame.owned.get(origin)
                 if owned is None:
                     continue
-                if not owned.active:
+                closed = owned.scoped and owned.closes and frame.transaction(state, origin).closed
+                if not owned.active and not (closed and isinstance(option, v.Session)):
                     owned.escaped = True
                     continue
                 if frame.function.name in {"__aenter__", "__enter__"} or owned.driven:

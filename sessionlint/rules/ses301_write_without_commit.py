@@ -62,7 +62,7 @@ from sessionlint.rules.base import Draft, described, local_place, step, write_st
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
-YIELDS_TO = ("SES304", "SES309", "SES320", "function:SES320")
+YIELDS_TO = ("SES304", "SES309", "SES320", "function:SES303", "function:SES320")
 
 BAD = (
     """
