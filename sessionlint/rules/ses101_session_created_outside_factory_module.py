@@ -67,6 +67,8 @@ _ENTRY_MODULES = frozenset(
      "listeners", "events", "middleware", "middlewares", "plugins", "lifespan", "startup"}
 )  # fmt: skip
 _ROLE_NAMES = ("Service", "Repository", "Repo", "DAO", "UseCase")
+#: folders of work that no request waits for
+_BACKGROUND_FOLDERS = frozenset({"background", "tasks", "jobs", "workers", "worker", "cron", "celery", "schedulers"})
 #: classes that are handed a session wherever they are used
 _STORE_NAMES = ("Repository", "Repo", "DAO")
 _PLAIN_BASES = frozenset({"ABC", "Generic", "Protocol", "object", "BaseModel", "Enum", "NamedTuple", "Exception"})
@@ -328,9 +330,11 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         owner = _owner(function)
         if function.key in analysis.providers or analysis.is_script(function) or _hands_over(analysis, function):
             continue
-        if analysis.entries.boundary(function) or function.key in analysis.streamed:
+        if analysis.entries.boundary(function) or _in_stream(analysis, function):
             continue
-        if analysis.in_boundary(function) and not (owner is not None and owner.name.endswith(_STORE_NAMES)):
+        background = bool(_BACKGROUND_FOLDERS & set(function.module.dotted.split(".")[:-1]))
+        is_store = owner is not None and owner.name.endswith(_STORE_NAMES)
+        if (background or analysis.in_boundary(function)) and not is_store:
             continue
         if owner is not None and (analysis.engine.is_unit_class(owner) or analysis.is_transaction_manager(owner)):
             continue
@@ -379,6 +383,16 @@ def _has_role(function: Function, owner: Class | None) -> bool:
     if owner is not None and owner.name.endswith(_ROLE_NAMES):
         return True
     return bool(_ROLE_FOLDERS & set(function.module.dotted.split(".")[:-1]))
+
+
+def _in_stream(analysis: Analysis, function: Function) -> bool:
+    """A generator whose items go to a client, or a function inside one."""
+    current: Function | None = function
+    while current is not None:
+        if current.key in analysis.streamed:
+            return True
+        current = current.parent
+    return False
 
 
 def _overrides_framework(analysis: Analysis, function: Function) -> bool:
