@@ -293,7 +293,7 @@ class Analysis:
                 for expr, function in assigned:
                     if isinstance(expr, Call):
                         made = self.infer.expr(expr, Scope(module, function))
-                        if isinstance(made, (v.Factory, v.Engine)):
+                        if isinstance(made, v.Factory):
                             paths.add(module.path)
         for cls in self.table.classes.values():
             if cls.module.is_test or not self.concerned:

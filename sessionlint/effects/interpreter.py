@@ -660,7 +660,8 @@ class Frame:
             return
         loc, origin, text = commits[-1]
         owned = self.owned.get(origin)
-        if owned is not None and not self.scopes.claims_success_after(handler.loc):
+        logged = bool(calls_in(handler.body))
+        if owned is not None and logged and not self.scopes.claims_success_after(handler.loc):
             return  # a piece of work of its own, best effort; nobody is told that it was saved
         self.note(obs.CommitUnheeded(loc, handler.loc, origin, text))
 

@@ -212,8 +212,7 @@ class Classes:
         method = self.method(obj.cls, attr)
         if method is not None:
             if method.is_property:
-                binding = {method.receiver or "self": obj}
-                return self._infer.substitute(self._infer.returns(method), binding, None)
+                return self._property(obj, method)
             return self._infer.function_ref(method, obj)
         value = self.attribute_type(obj.cls, attr)
         if isinstance(value, v.Unknown):
@@ -227,6 +226,17 @@ class Classes:
         if obj.root is not None:
             return v.reroot(value, obj.root.child(attr))
         return value
+
+    def _property(self, obj: v.Instance, method: sym.Function) -> v.Value:
+        """What a property of this object gives; one that leads back to itself gives nothing."""
+        key = ("property", method.key)
+        if key in self._busy:
+            return v.UNKNOWN
+        self._busy.add(key)
+        try:
+            return self._infer.substitute(self._infer.returns(method), {method.receiver or "self": obj}, None)
+        finally:
+            self._busy.discard(key)
 
     def class_member(self, cls: sym.Class, attr: str) -> v.Value:
         """``Class.attr``."""

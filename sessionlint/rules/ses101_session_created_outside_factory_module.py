@@ -333,8 +333,9 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         if analysis.entries.boundary(function) or _in_stream(analysis, function):
             continue
         background = bool(_BACKGROUND_FOLDERS & set(function.module.dotted.split(".")[:-1]))
-        is_store = owner is not None and owner.name.endswith(_STORE_NAMES)
-        if (background or analysis.in_boundary(function)) and not is_store:
+        boundary = analysis.in_boundary(function)
+        layered = _ROLE_NAMES if boundary == "script" else _STORE_NAMES
+        if (background or boundary) and not (owner is not None and owner.name.endswith(layered)):
             continue
         if owner is not None and (analysis.engine.is_unit_class(owner) or analysis.is_transaction_manager(owner)):
             continue
