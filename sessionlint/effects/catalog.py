@@ -27,6 +27,10 @@ class Catalog:
     sinks: dict[str, tuple[str, ...]]
     slow: tuple[str, ...]
 
+    @property
+    def harmless(self) -> tuple[str, ...]:
+        return self.sinks["harmless"]
+
     def sink(self, dotted: str) -> str | None:
         """What kind of elsewhere an outside callable runs its arguments in: task, background, concurrent ...
 
@@ -54,11 +58,16 @@ class Catalog:
 
     def is_harmless(self, dotted: str) -> bool:
         """Whether an outside call is known to leave the sessions it can reach alone."""
-        return any(dotted == n or dotted.startswith(f"{n}.") for n in self.sinks["harmless"])
+        return dotted.startswith(self.harmless) and _under(dotted, self.sinks["harmless"])
 
     def is_slow(self, dotted: str) -> bool:
         """Whether an outside call leaves the process and waits."""
-        return any(dotted == n or dotted.startswith(f"{n}.") for n in self.slow)
+        return dotted.startswith(self.slow) and _under(dotted, self.slow)
+
+
+def _under(dotted: str, names: tuple[str, ...]) -> bool:
+    """Whether a dotted path is one of ``names`` or lies below one."""
+    return any(dotted == n or dotted.startswith(f"{n}.") for n in names)
 
 
 @lru_cache(maxsize=1)

@@ -7,12 +7,21 @@ libcst costs twelve times as much and 140 ms to import, so it is imported only o
 from __future__ import annotations
 
 import ast
+import re
 
 from sessionlint.facts import from_ast
 from sessionlint.facts.syntax_problem import SyntaxProblem
 
 __all__ = ["SyntaxProblem", "as_utf8", "parse"]
 
+#: type parameters, ``type X``, ``except A, B``, ``except*``, ``lazy import``, unpacking in brackets
+_NEWER_STATEMENT = re.compile(
+    rb"^[ \t]*(?:(?:class|def|async[ \t]+def)[ \t]+\w+[ \t]*\[|type[ \t]+\w|except[ \t]*\*|except[ \t]+[\w.]+[ \t]*,"
+    rb"|lazy[ \t])|[\[{(][ \t\r\n]*\*",
+    re.MULTILINE,
+)
+#: an f-string or t-string, whose inside newer versions read more freely
+_FORMATTED = re.compile(rb"\b(?:[rR]?[fFtT]|[fFtT][rR])['\"]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -27,8 +36,11 @@ def parse(source: bytes) -> ast.Module:
         return from_ast.parse(source)
     except SyntaxProblem as problem:
         ast_problem = problem
-    from sessionlint.facts import from_cst
     from sessionlint.facts.syntax_place import unclosed_bracket
+
+    if not _may_be_newer(source, ast_problem):
+        raise unclosed_bracket(source, ast_problem)
+    from sessionlint.facts import from_cst
 
     try:
         return from_cst.parse(source)
@@ -38,6 +50,15 @@ def parse(source: bytes) -> ast.Module:
     if from_cst.reads_past(source, ast_problem, cst_problem):
         raise cst_problem from ast_problem
     raise ast_problem
+
+
+def _may_be_newer(source: bytes, problem: SyntaxProblem) -> bool:
+    """Whether syntax newer than the interpreter could be what it complains of; libcst is not loaded otherwise."""
+    if _NEWER_STATEMENT.search(source) or "f-string" in problem.message or "unterminated" in problem.message:
+        return True
+    lines = source.splitlines()
+    near = lines[max(problem.line - 2, 0) : problem.line + 1]
+    return any(_FORMATTED.search(line) for line in near)
 
 
 def as_utf8(source: bytes) -> bytes:
