@@ -39,11 +39,15 @@ def _timeline(analysis: Analysis, entry: str) -> str:
     from sessionlint.config.errors import did_you_mean
 
     names = [one.name for one in analysis.entry_points()]
-    matching = [name for name in names if name == entry] or [name for name in names if name.endswith("." + entry)]
-    events = analysis.timeline(matching[0] if matching else entry)
-    if not events and not matching:
+    try:
+        events = analysis.timeline(entry)
+    except LookupError as error:
+        several = error.args[0]
+        if several:
+            choices = "".join(f"\n  {one}" for one in several)
+            raise UsageProblem(f"`{entry}` may be any of these; name one in full:{choices}") from None
         hint = did_you_mean(entry, names) or "`sessionlint trace --all` lists them"
-        raise UsageProblem(f"no entry point or function `{entry}`; {hint}")
+        raise UsageProblem(f"no entry point or function `{entry}`; {hint}") from None
     width = max((len(str(event.place)) for event in events), default=0)
     lines = [f"{event.place!s:<{width}}  {'  ' * event.depth}{event.kind}: {event.message}\n" for event in events]
     return "".join(lines) or f"`{entry}` does nothing to a session\n"

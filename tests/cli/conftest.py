@@ -49,8 +49,10 @@ class FakeAnalysis:
         return [types.SimpleNamespace(name="app.main", kind="route", place=Place("app.py", 1, 1, 1, 2))]
 
     def timeline(self, entry: str) -> list[Any]:
+        if entry not in {"app.main", "main"}:
+            raise LookupError([])
         event = types.SimpleNamespace(depth=1, place=Place("app.py", 1, 1, 1, 2), kind="commit", message="db.commit()")
-        return [event] if entry == "app.main" else []
+        return [event]
 
 
 def find_commits(analysis: FakeAnalysis) -> Iterator[Finding]:
