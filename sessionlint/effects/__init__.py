@@ -1,8 +1,9 @@
 """What functions do to sessions: an abstract interpreter with summaries over the call graph.
 
 Reading order: ``state`` (what is known at a point), ``observations`` and ``summary`` (what comes out),
-``interpreter`` (control flow), ``calls``, ``scopes``, ``sinks`` (what calls and blocks do), ``conditions``,
-``catalog`` (facts about the library), ``analysis`` (the whole project).
+``interpreter`` (control flow) with ``handlers``, ``iteration``, ``scopes`` (statements) and ``calls``, ``sinks``,
+``passing``, ``keeping`` (what calls do), ``conditions``, ``catalog`` (facts about the library), ``engine`` (all
+functions), ``timeline`` and ``analysis`` (the whole project).
 """
 
 from __future__ import annotations

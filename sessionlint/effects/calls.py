@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
 from sessionlint.effects.catalog import Effect
-from sessionlint.effects.conditions import note_growth
+from sessionlint.effects.passing import Passing
 from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write, settle
-from sessionlint.effects.summary import Exposure, Store, Summary, Variant
+from sessionlint.effects.summary import Exposure, Summary, Variant
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Scope, argument_for, place_origin
+from sessionlint.project.infer import place_origin
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame
@@ -35,6 +35,7 @@ class Calls:
         self._frame = frame
         self._infer = frame.infer
         self._catalog = frame.engine.catalog
+        self._passing = Passing(frame)
 
     # ---- entry -----------------------------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Calls:
             self._frame.scopes.created(call, state, how, self._infer.new_session(receiver, call.loc))
         elif isinstance(receiver, (v.Engine, v.Statement, v.Sequence, v.Mapping, v.Connection, v.Factory)):
             if isinstance(receiver, v.Sequence) and target.name in {"append", "add", "extend", "insert"}:
-                self._grow(call, state)
+                self._frame.keeping.grow(call, state)
         else:
             self._unresolved(call, state)
         return [state]
@@ -237,7 +238,7 @@ class Calls:
         positional = [x for n, x in arguments if not n]
         binding = self._infer.bind(target, positional, [(n, x) for n, x in arguments if n])
         function = target.function
-        self._left_out(target, call, state)
+        self._passing.check(target, call, state)
         if target.wrapper or function.facts.is_generator:
             return [state]
         if function.facts.is_async and not awaited:
@@ -286,7 +287,7 @@ class Calls:
         frame = self._frame
         link = Link(frame.function.module.path, loc, f"{function.qualname}()")
         self._expose(summary, binding, link, state)
-        self._stores(summary, binding, loc, state)
+        frame.keeping.kept_by(summary, binding, loc, state)
         for name, transactions in summary.raises:
             failed = state.copy()
             self._transfer(transactions, binding, link, failed, entered)
@@ -379,78 +380,6 @@ class Calls:
             visible = State(state.env, state.facts, {k: t for k, t in state.sessions.items() if k not in hidden})
             frame.expose(outward, visible)
 
-    def _left_out(self, target: v.FunctionRef, call: s.Call, state: State) -> None:
-        """An optional session or unit parameter without an argument, while one is at hand."""
-        frame = self._frame
-        function = target.function
-        if any(k.name is None for k in call.keywords) or any(isinstance(a, s.Starred) for a in call.args):
-            return
-        if isinstance(frame.value(call.func, state), v.Options):
-            return  # which of several callees is meant is not known
-        for parameter in function.facts.parameters:
-            if not (isinstance(parameter.default, s.Constant) and parameter.default.value is None):
-                continue
-            if argument_for(function, call, parameter.name) is not None:
-                continue
-            if not self._needs(function, parameter.name):
-                continue
-            wanted = self._infer.parameter(function, parameter.name)
-            if not frame.engine.is_transactional(wanted):
-                continue
-            given = {n for n, x in self.arguments(call, state) if self._infer.holds(x)}
-            if given or any(self._infer.holds(frame.value(a, state)) for a in call.args):
-                continue
-            if target.receiver is not None and self._infer.holds(target.receiver):
-                continue
-            at_hand = self._at_hand(wanted, state)
-            if at_hand:
-                frame.note(obs.LeftOut(call.loc, function, parameter.name, at_hand))
-
-    def _needs(self, function: sym.Function, parameter: str) -> bool:
-        """Whether leaving the parameter out changes where something is written: another session, or nowhere."""
-        summary = self._frame.engine.result(function).summary
-        wrote = any(o.name == parameter and t.pending for variant in summary.variants for o, t in variant.transactions)
-        return bool(summary.variants) and (summary.opens or wrote or self._decorator_opens(function))
-
-    def _decorator_opens(self, function: sym.Function) -> bool:
-        """Whether a decorator of the project opens a session around the function."""
-        for decorator in function.facts.decorators:
-            inner = decorator.func if isinstance(decorator, s.Call) else decorator
-            value = self._infer.expr(inner, Scope(function.module, function.parent))
-            if isinstance(value, v.FunctionRef):
-                wrappers = [f for f in value.function.nested.values() if isinstance(f, sym.Function)]
-                if any(self._frame.engine.result(f).summary.opens for f in wrappers):
-                    return True
-        return False
-
-    def _at_hand(self, wanted: v.Value, state: State) -> str:
-        frame = self._frame
-        held = frame.engine.session_at_hand(frame.function)
-        if isinstance(wanted, v.Session) and held is not None and held.path:
-            return str(held)
-        names = [*frame.function.parameters, *(n for n in state.env if "." not in n)]
-        for name in dict.fromkeys(names):
-            if name == frame.function.receiver or state.facts.get(name) in {"none", "falsy"}:
-                continue
-            value = state.env.get(name)
-            if value is None:
-                value = self._infer.name(name, frame.scope(state))
-            if isinstance(wanted, v.Session) and isinstance(value, v.Session) and value.origin is not None:
-                if value.origin.kind == "global":
-                    continue
-                owned = frame.owned.get(value.origin)
-                if owned is None or owned.active:
-                    return name
-            if isinstance(wanted, v.Instance) and isinstance(value, v.Instance):
-                if wanted.cls in self._infer.classes.mro(value.cls) and self._is_open(value):
-                    return name
-        return ""
-
-    def _is_open(self, value: v.Value) -> bool:
-        """Whether the block that owns what a value holds has not ended yet."""
-        owners = [self._frame.owned.get(o) for o in self._infer.holds(value)]
-        return all(owned is None or owned.active for owned in owners)
-
     def _class(self, target: v.ClassRef, call: s.Call, state: State) -> list[State]:
         """Constructing: a session subclass opens a session; an ``__init__`` may do anything a function may."""
         frame = self._frame
@@ -471,7 +400,7 @@ class Calls:
             [x for n, x in arguments if not n],
             [(n, x) for n, x in arguments if n],
         )
-        self._left_out(v.FunctionRef(init, v.Instance(target.cls)), call, state)
+        self._passing.check(v.FunctionRef(init, v.Instance(target.cls)), call, state)
         summary = frame.engine.result(init).summary
         if not summary.touches and not summary.opens:
             return [state]
@@ -524,83 +453,6 @@ class Calls:
         if isinstance(value, v.Options):
             return [r for w in value.options for r in self._coroutines(w)]
         return []
-
-    def start_iteration(self, stmt: s.For, states: list[State]) -> list[State]:
-        """Begin a loop: over a generator the body sees what the generator did up to its yields."""
-        out: list[State] = []
-        for state in states:
-            value = self._frame.value(stmt.iterable, state)
-            generator = _generator(value)
-            if generator is None:
-                if stmt.is_async and isinstance(value, (v.Unknown, v.ExternalObject)):
-                    self._frame.event(stmt.loc, "await", f"async for over {_iterated_text(stmt.iterable)}")
-                out.append(state)
-                continue
-            if self._frame.scopes.drive(stmt, generator, state):
-                out.append(state)
-                continue
-            out.extend(self._iterate(generator, stmt.loc, state))
-        return out
-
-    def _iterate(self, generator: v.Running, loc: s.Loc, state: State) -> list[State]:
-        frame = self._frame
-        paths: list[State] = []
-        for function in self._implementations(generator.function):
-            summary = frame.engine.result(function).summary
-            frame.edge(function, loc, "iterate")
-            frame.event(loc, "iterate", function.qualname, function.key)
-            for path in self.instantiate(
-                summary, function, generator.arguments(), loc, None, state.copy(), variants=summary.yields
-            ):
-                for key, transaction in path.sessions.items():
-                    shown = tuple(
-                        w._replace(exposed=True) if w.chain and w.chain[0].loc == loc else w
-                        for w in transaction.pending
-                    )
-                    # what the generator opened is its own to answer for at its own yields
-                    was_open = state.sessions[key].open if key in state.sessions else False
-                    path.sessions[key] = replace(transaction, pending=shown, open=was_open)
-                paths.append(path)
-        return paths or [state]
-
-    def _implementations(self, function: sym.Function) -> list[sym.Function]:
-        if function.is_abstract and function.owner is not None:
-            return self._infer.classes.implementations(function.owner, function.name)[:_MAX_TARGETS]
-        return [function]
-
-    def bind_item(self, stmt: s.For, state: State) -> None:
-        """Bind the loop variable for one round."""
-        from sessionlint.effects.conditions import forget
-
-        frame = self._frame
-        value = self._infer.iterate(frame.value(stmt.iterable, state))
-        over = sym.dotted_text(stmt.iterable)
-        if over:
-            state.facts[over] = "true"  # a loop body runs only where there is something to run over
-        names: dict[str, v.Value] = {}
-        self._infer.bind_target(stmt.target, value, names)
-        for name, found in names.items():
-            forget(state, name)
-            state.env[name] = found
-
-    def end_iteration(self, stmt: s.For, done: list[State], broken: list[State]) -> tuple[list[State], list[State]]:
-        """Finish a loop: a generator that was exhausted ran to its end, one that was left did not."""
-        for state in (*done, *broken):
-            self._frame.scopes.abandon(stmt, state)
-        return done, broken
-
-    def yield_from(self, expr: s.YieldFrom, states: list[State]) -> list[State]:
-        out: list[State] = []
-        for state in states:
-            generator = _generator(self._frame.value(expr.value, state))
-            if generator is None:
-                self._frame.scopes.suspend(s.Yield(None, expr.loc), state)
-                out.append(state)
-                continue
-            for path in self._iterate(generator, expr.loc, state):
-                self._frame.scopes.suspend(s.Yield(None, expr.loc), path)
-                out.append(path)
-        return out
 
     # ---- the outside -----------------------------------------------------------------------------------------------
 
@@ -710,70 +562,6 @@ class Calls:
             frame.engine.note_unresolved(frame.function, call)
             self._taint(held, state)
 
-    # ---- storing ---------------------------------------------------------------------------------------------------
-
-    def stored(self, target: s.Expr, found: v.Value, expr: s.Expr, state: State, loc: s.Loc) -> None:
-        """An object that holds a session is assigned to something that may live longer than the session."""
-        frame = self._frame
-        origins = tuple(sorted(self._infer.holds(found)))
-        passed = self._keeps_parameter(target, expr)
-        if not origins or passed:
-            return
-        scoped = False
-        for origin in origins:
-            owned = frame.owned.get(origin)
-            if owned is not None:
-                scoped = scoped or owned.active
-                owned.escaped = owned.escaped or not isinstance(target, s.Name)
-        if isinstance(target, s.Name):
-            holder, attr = f"global:{frame.function.module.dotted}", target.id
-        elif isinstance(target, s.Attribute):
-            holder_value = frame.value(target.value, state)
-            holder, attr = _holder_of(holder_value, target.value, frame.function), target.attr
-        elif isinstance(target, s.Subscript):
-            holder, attr = _registry_of(target.value, frame), ""
-        else:
-            return
-        if not holder:
-            return
-        frame.note(
-            obs.Stored(loc, sym.dotted_text(target) or _subscript_text(target), holder, attr, origins, found, scoped)
-        )
-
-    def _keeps_parameter(self, target: s.Expr, expr: s.Expr) -> bool:
-        """A setter: what it is given is kept on its object. Whether that is a fault, the caller's argument decides."""
-        function = self._frame.function
-        if not isinstance(expr, s.Name) or expr.id not in function.parameters or function.owner is None:
-            return False
-        inner = target.value if isinstance(target, s.Subscript) else target
-        if not isinstance(inner, s.Attribute) or not isinstance(inner.value, s.Name):
-            return False
-        if inner.value.id != function.receiver or function.name.startswith("__"):
-            return False
-        self._frame.stores.add(Store(expr.id, f"self:{function.owner.key}", f"{function.owner.name}.{inner.attr}"))
-        return True
-
-    def _stores(self, summary: Summary, binding: Mapping[str, v.Value], loc: s.Loc, state: State) -> None:
-        """What a callee keeps of its arguments, seen from here."""
-        frame = self._frame
-        for store in summary.stores:
-            value = binding.get(store.parameter, v.UNKNOWN)
-            origins = tuple(sorted(self._infer.holds(value)))
-            if origins:
-                active = [frame.owned[o].active for o in origins if o in frame.owned]
-                frame.note(obs.Stored(loc, store.target, store.holder, "", origins, value, any(active)))
-
-    def _grow(self, call: s.Call, state: State) -> None:
-        """``items.append(x)``: where ``items`` is a local list, remember what is in it (tasks for gather)."""
-        if isinstance(call.func, s.Attribute) and isinstance(call.func.value, s.Name) and call.args:
-            name = call.func.value.id
-            current = state.env.get(name)
-            note_growth(state, call.func.value)
-            if isinstance(current, v.Sequence):
-                value = self._frame.value(call.args[-1], state)
-                self._frame.scopes.grown.setdefault(name, []).append((call.loc, value))
-                state.env[name] = v.Sequence(v.union((current.item, value)))
-
 
 def possible(guards: tuple[tuple[str, str], ...], binding: Mapping[str, v.Value]) -> bool:
     """Whether a callee's path can be taken with these arguments."""
@@ -802,21 +590,6 @@ def _as_implementation(
     return binding
 
 
-def _generator(value: v.Value) -> v.Running | None:
-    for option in v.options_of(value):
-        if isinstance(option, v.Running) and option.function.facts.is_generator and not option.wrapper:
-            return option
-        if isinstance(option, v.Running) and option.function.is_abstract and not option.wrapper:
-            return option
-    return None
-
-
-def _iterated_text(expr: s.Expr) -> str:
-    if isinstance(expr, s.Call):
-        return f"{sym.dotted_text(expr.func) or sym.last_name(expr.func) or 'call'}()"
-    return sym.dotted_text(expr) or "a stream"
-
-
 def _is_false(call: s.Call, name: str) -> bool:
     """Whether a keyword argument is the literal False."""
     return any(k.name == name and isinstance(k.value, s.Constant) and k.value.value is False for k in call.keywords)
@@ -824,39 +597,6 @@ def _is_false(call: s.Call, name: str) -> bool:
 
 def _receiver_text(call: s.Call) -> str:
     return sym.dotted_text(call.func.value) if isinstance(call.func, s.Attribute) else ""
-
-
-def _subscript_text(target: s.Expr) -> str:
-    return f"{sym.dotted_text(target.value)}[...]" if isinstance(target, s.Subscript) else ""
-
-
-def _holder_of(value: v.Value, expr: s.Expr, function: sym.Function) -> str:
-    """What kind of thing an attribute is set on: ``self:KEY``, ``object:KEY``, ``class:KEY``, ``state``, or nothing."""
-    if isinstance(value, v.Instance):
-        if isinstance(expr, s.Name) and expr.id == function.receiver:
-            return f"self:{value.cls.key}"
-        if value.root is not None and value.root.kind == "global":
-            return f"object:{value.cls.key}"
-        return ""
-    if isinstance(value, v.ClassRef):
-        return f"class:{value.cls.key}"
-    if isinstance(value, v.ModuleRef):
-        return f"global:{value.module.dotted}"
-    text = sym.dotted_text(expr)
-    if isinstance(value, (v.ExternalObject, v.Unknown)) and (text.endswith(("app.state", ".app"))):
-        return "state"
-    return ""
-
-
-def _registry_of(expr: s.Expr, frame: Frame) -> str:
-    """A subscript store counts where the container is a module-level name, or an attribute of the object."""
-    if isinstance(expr, s.Attribute):
-        return _holder_of(frame.infer.expr(expr.value, frame.infer_scope()), expr.value, frame.function)
-    if isinstance(expr, s.Name) and expr.id not in frame.function.bindings and expr.id not in frame.function.parameters:
-        symbol = frame.infer.table.lookup(frame.function.module, expr.id)
-        if isinstance(symbol, sym.Global):
-            return f"global:{symbol.module.dotted}"
-    return ""
 
 
 __all__ = ["Calls", "place_origin"]

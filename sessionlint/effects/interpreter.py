@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects import observations as obs
 from sessionlint.effects.conditions import assume, forget, note_growth, note_result, place_text, root_name, truth
-from sessionlint.effects.state import EMPTY, FAILED, Broken, State, Transaction, Write, WriteKey, settle
+from sessionlint.effects.handlers import Failure, Handlers
+from sessionlint.effects.state import EMPTY, State, Transaction, WriteKey, settle
 from sessionlint.effects.summary import (
     MAX_EXPOSURES,
     MAX_VARIANTS,
@@ -27,17 +28,15 @@ from sessionlint.effects.summary import (
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Scope, place_origin
+from sessionlint.project.infer import Scope
 
 if TYPE_CHECKING:
-    from sessionlint.effects.analysis import Engine
+    from sessionlint.effects.engine import Engine
 
 #: the one key of all sessions a function was handed, as long as nothing shows that they differ
 INJECTED = v.Origin("param", "*")
 #: nested loops that are run twice each
 _LOOPS_TWICE = 3
-_BROAD = frozenset({"Exception", "BaseException"})
-_DATABASE_ERRORS = frozenset({"SQLAlchemyError", "DBAPIError", "IntegrityError", "OperationalError", "DatabaseError"})
 
 
 class Exit(NamedTuple):
@@ -47,18 +46,6 @@ class Exit(NamedTuple):
     state: State
     loc: s.Loc
     result: str = "any"
-
-
-class Failure(NamedTuple):
-    """A state in which a call of a try block may raise; ``caught`` names the exception where it is known.
-
-    ``database``: what failed is a statement, a flush or a callee that had written; ``commit``: it was a commit.
-    """
-
-    state: State
-    caught: str
-    database: bool
-    commit: bool
 
 
 @dataclass(slots=True)
@@ -83,6 +70,8 @@ class Frame:
 
     def __init__(self, engine: Engine, function: sym.Function) -> None:
         from sessionlint.effects.calls import Calls
+        from sessionlint.effects.iteration import Iteration
+        from sessionlint.effects.keeping import Keeping
         from sessionlint.effects.scopes import Scopes
 
         self.engine = engine
@@ -111,6 +100,9 @@ class Frame:
         self.foreign = False
         self.calls = Calls(self)
         self.scopes = Scopes(self)
+        self.handlers = Handlers(self)
+        self.keeping = Keeping(self)
+        self.iteration = Iteration(self)
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
         #: parameters with a constant default: flags and optional objects that choose between paths
@@ -319,7 +311,7 @@ class Frame:
         if isinstance(stmt, (s.For, s.While)):
             return self._loop(stmt, states)
         if isinstance(stmt, s.Try):
-            return self._try(stmt, states)
+            return self.handlers.run(stmt, states)
         if isinstance(stmt, s.With):
             return self.scopes.with_statement(stmt, states)
         if isinstance(stmt, s.Match):
@@ -368,7 +360,7 @@ class Frame:
             state.env[target.id] = found
             note_result(state, target.id, expr, found)
             if target.id in self.function.facts.globals:
-                self.calls.stored(target, found, expr, state, loc)
+                self.keeping.stored(target, found, expr, state, loc)
         elif isinstance(target, s.Collection):
             for index, item in enumerate(target.items):
                 inner = item.value if isinstance(item, s.Starred) else item
@@ -377,7 +369,7 @@ class Frame:
             forget(state, place_text(target))
             if not _normalises(target, expr):
                 self._set_attribute(target, state, loc)
-            self.calls.stored(target, found, expr, state, loc)
+            self.keeping.stored(target, found, expr, state, loc)
             self._set_field(target, found, state)
             text = place_text(target)
             if text:
@@ -483,7 +475,7 @@ class Frame:
         current = states
         self.exits.append([])
         if isinstance(stmt, s.For):
-            current = self.calls.start_iteration(stmt, self.effects(stmt.iterable, states))
+            current = self.iteration.start(stmt, self.effects(stmt.iterable, states))
             for state in states:
                 skipped = state.copy()
                 over = sym.dotted_text(stmt.iterable)
@@ -508,7 +500,7 @@ class Frame:
             else:
                 for state in current:
                     inner = state.copy()
-                    self.calls.bind_item(stmt, inner)
+                    self.iteration.bind_item(stmt, inner)
                     entered.append(inner)
             after = self.block(entered, stmt.body)
             after += [e.state for e in self.exits[-1] if e.kind == "continue"]
@@ -525,7 +517,7 @@ class Frame:
         broken = [e.state for e in inner_exits if e.kind == "break"]
         self.exits[-1].extend(e for e in inner_exits if e.kind != "break")
         if isinstance(stmt, s.For):
-            done, broken = self.calls.end_iteration(stmt, done, broken)
+            done, broken = self.iteration.end(stmt, done, broken)
         elif not endless:
             for state in current:
                 no = assume(self, stmt.test, state, False)
@@ -535,135 +527,6 @@ class Frame:
         if stmt.orelse:
             done = self.block(done, stmt.orelse)
         return settle(done + broken)
-
-    # ---- exceptions ------------------------------------------------------------------------------------------------
-
-    def _try(self, stmt: s.Try, states: list[State]) -> list[State]:
-        before = {w.key for state in states for t in state.sessions.values() for w in t.pending}
-        commits_before = len(self.commits)
-        self.exits.append([])
-        self.watchers.append([])
-        ends = self.block([state.copy() for state in states], stmt.body)
-        failures = self.watchers.pop()
-        body_exits = self.exits.pop()
-        commits = self.commits[commits_before:]
-        if stmt.orelse:
-            self.exits.append([])
-            ends = self.block(ends, stmt.orelse)
-            body_exits = body_exits + self.exits.pop()
-        kept: list[Exit] = []
-        for exit_ in body_exits:
-            if exit_.kind == "raise" and any(catches(h, exit_.result) for h in stmt.handlers):
-                failures.append(Failure(exit_.state, exit_.result, bool(_fresh([exit_.state], before)), False))
-            else:
-                kept.append(exit_)
-        self.exits.append(kept)
-        for failure in failures:
-            if not any(_always_catches(h, failure.caught) for h in stmt.handlers):
-                self.may_fail(failure.state, failure.caught, failure.database, failure.commit)
-        seen = [*ends, *(e.state for e in body_exits), *(f.state for f in failures)]
-        fresh = _fresh(seen, before)
-        for handler in stmt.handlers:
-            ends = ends + self._handler(handler, failures, fresh, commits)
-        exits = self.exits.pop()
-        if stmt.final:
-            ends = self.block(ends, stmt.final)
-            for exit_ in exits:
-                leaving = exit_.state.copy()
-                if exit_.kind == "raise":
-                    leaving.facts[FAILED] = "true"
-                for state in self.block([leaving], stmt.final):
-                    self.exits[-1].append(exit_._replace(state=state))
-        else:
-            self.exits[-1].extend(exits)
-        return ends
-
-    def _handler(
-        self,
-        handler: s.Handler,
-        failures: list[Failure],
-        fresh: dict[v.Origin, tuple[Write, ...]],
-        commits: list[tuple[s.Loc, v.Origin, str]],
-    ) -> list[State]:
-        """Run one handler; ``fresh`` are the writes of the try block, by session."""
-        anything = is_broad(handler) or _database_handler(handler)
-        entered: list[State] = []
-        for failure in failures:
-            if not catches(handler, failure.caught):
-                continue
-            state = failure.state.copy()
-            if failure.database and not failure.commit and (anything or failure.caught):
-                self._break(state, handler, fresh, bool(failure.caught) and not anything)
-            self._give_up(state, fresh)
-            if handler.name:
-                state.env[handler.name] = v.UNKNOWN
-            entered.append(state)
-        entered = settle(entered)
-        self.handler_depth += 1
-        self.handled.append(frozenset(fresh))
-        rollbacks = len(self.rollbacks)
-        self.exits.append([])
-        ends = self.block(entered, handler.body)
-        exits = self.exits.pop()
-        self.handled.pop()
-        self.handler_depth -= 1
-        leaves = [e for e in exits if e.kind in {"return", "break", "continue"}]
-        for exit_ in exits:
-            if exit_.kind == "return":
-                exit_.state.facts[FAILED] = "true"
-        self.exits[-1].extend(exits)
-        reraises = not ends and not leaves
-        for index in range(rollbacks, len(self.rollbacks)):
-            self.rollbacks[index] = replace(self.rollbacks[index], reraises=reraises)
-        if commits and anything and (ends or leaves):
-            self._unheeded(handler, commits, ends, leaves)
-        return ends
-
-    @staticmethod
-    def _give_up(state: State, fresh: dict[v.Origin, tuple[Write, ...]]) -> None:
-        """The try block failed: nobody is asked to commit what it left (whether it is half done is another matter)."""
-        for key, writes in fresh.items():
-            transaction = state.sessions.get(key)
-            if transaction is not None:
-                keys = {w.key for w in writes}
-                kept = tuple(w for w in transaction.pending if w.key not in keys)
-                state.sessions[key] = replace(transaction, pending=kept)
-
-    def _break(self, state: State, handler: s.Handler, fresh: dict[v.Origin, tuple[Write, ...]], certain: bool) -> None:
-        """The try block failed after some of its writes: until a rollback, those sessions are half done.
-
-        ``certain``: the exception is raised where the state is known, so only what is pending there counts.
-        """
-        caught = ", ".join(filter(None, (sym.last_name(t) for t in _types(handler)))) or "everything"
-        for key, writes in fresh.items():
-            transaction = state.sessions.get(key, EMPTY)
-            owned = self.owned.get(key)
-            if transaction.unknown or (owned is not None and owned.scoped and not owned.active):
-                continue
-            pending = {w.key for w in transaction.pending}
-            left = tuple(w for w in writes if w.key in pending) if certain else writes
-            if left:
-                state.broken[key] = Broken(handler.loc, caught, left)
-
-    def _unheeded(
-        self,
-        handler: s.Handler,
-        commits: list[tuple[s.Loc, v.Origin, str]],
-        ends: list[State],
-        leaves: list[Exit],
-    ) -> None:
-        """A commit failed and the handler carries on: unless it says so, callers believe it was saved."""
-        if not ends or is_honest(handler):
-            return
-        rolled_back = any(isinstance(c.func, s.Attribute) and c.func.attr == "rollback" for c in calls_in(handler.body))
-        if rolled_back and not self.scopes.claims_success_after(handler.loc):
-            return
-        loc, origin, text = commits[-1]
-        owned = self.owned.get(origin)
-        logged = bool(calls_in(handler.body))
-        if owned is not None and logged and not self.scopes.claims_success_after(handler.loc):
-            return  # a piece of work of its own, best effort; nobody is told that it was saved
-        self.note(obs.CommitUnheeded(loc, handler.loc, origin, text))
 
     # ---- expressions -----------------------------------------------------------------------------------------------
 
@@ -698,7 +561,7 @@ class Frame:
             return states
         if isinstance(expr, s.YieldFrom):
             states = self.effects(expr.value, states)
-            return self.calls.yield_from(expr, states)
+            return self.iteration.yield_from(expr, states)
         if isinstance(expr, s.Comprehension):
             return self._comprehension(expr, states)
         if isinstance(expr, s.Assigned):
@@ -771,81 +634,4 @@ def result_of(found: v.Value, expr: s.Expr, state: State) -> str:
     return state.results.get(id(inner), "any")
 
 
-def is_broad(handler: s.Handler) -> bool:
-    """Whether the handler catches (nearly) everything: bare, Exception, BaseException."""
-    if handler.types is None:
-        return True
-    return any(sym.last_name(t) in _BROAD for t in _types(handler))
-
-
-def _database_handler(handler: s.Handler) -> bool:
-    return any(sym.last_name(t) in _DATABASE_ERRORS for t in _types(handler))
-
-
-def _types(handler: s.Handler) -> tuple[s.Expr, ...]:
-    if handler.types is None:
-        return ()
-    return handler.types.items if isinstance(handler.types, s.Collection) else (handler.types,)
-
-
-def catches(handler: s.Handler, name: str) -> bool:
-    """Whether an exception of this class name (empty: unknown) may end in the handler."""
-    if is_broad(handler) or not name:
-        return True
-    return any(sym.last_name(t) == name for t in _types(handler))
-
-
-def _always_catches(handler: s.Handler, name: str) -> bool:
-    if handler.types is None:
-        return True
-    names = {sym.last_name(t) for t in _types(handler)}
-    return "BaseException" in names or "Exception" in names or (bool(name) and name in names)
-
-
-#: calls that tell nobody but a log, or that only clean up
-_QUIET_CALLS = frozenset(
-    {"debug", "info", "warning", "warn", "error", "exception", "critical", "log", "print", "rollback", "close", "str",
-     "repr", "format_exc", "print_exc", "getLogger", "get_logger", "capture_exception", "type", "bind", "getattr",
-     "commit", "flush", "opt", "isinstance", "len", "format", "join", "expunge_all", "invalidate"}
-)  # fmt: skip
-
-
-def is_honest(handler: s.Handler) -> bool:
-    """Whether the handler tells anybody: raises, returns, leaves the loop, keeps a note, calls more than a log."""
-    for stmt in sym.statements(handler.body):
-        if isinstance(stmt, (s.Raise, s.Return, s.Leave, s.Assign, s.AugmentedAssign, s.AnnotatedAssign)):
-            return True
-        if isinstance(stmt, s.Expression):
-            for call in sym.walk(stmt.value):
-                if isinstance(call, s.Call) and sym.last_name(call.func) not in _QUIET_CALLS:
-                    return True
-                if isinstance(call, (s.Yield, s.YieldFrom)):
-                    return True
-    return False
-
-
-def calls_in(body: tuple[s.Stmt, ...]) -> list[s.Call]:
-    """All calls of a block, nested blocks included."""
-    from sessionlint.project.infer import statement_expressions
-
-    return [
-        e
-        for stmt in sym.statements(body)
-        for top in statement_expressions(stmt)
-        for e in sym.walk(top)
-        if isinstance(e, s.Call)
-    ]
-
-
-def _fresh(states: list[State], before: set[tuple[str, str, s.Loc]]) -> dict[v.Origin, tuple[Write, ...]]:
-    """Writes pending in any of the states that were not pending before, by session."""
-    found: dict[v.Origin, dict[tuple[str, str, s.Loc], Write]] = {}
-    for state in states:
-        for key, transaction in state.sessions.items():
-            for write in transaction.pending:
-                if write.kind != "consumer" and write.key not in before:
-                    found.setdefault(key, {})[write.key] = write
-    return {key: tuple(writes.values()) for key, writes in found.items()}
-
-
-__all__ = ["INJECTED", "Exit", "Failure", "Frame", "Owned", "calls_in", "catches", "is_broad", "place_origin"]
+__all__ = ["INJECTED", "Exit", "Frame", "Owned"]

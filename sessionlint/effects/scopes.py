@@ -127,7 +127,7 @@ class Scopes:
             if sym.last_name(call.func) == "suppress":
                 types: s.Expr = s.Collection("tuple", call.args, (), call.loc)
                 handler = s.Handler(types, None, (), stmt.loc)
-                return frame._try(s.Try(stmt.body, (handler,), (), (), stmt.loc), states)
+                return frame.handlers.run(s.Try(stmt.body, (handler,), (), (), stmt.loc), states)
         closers: list[Closer] = []
         for item in stmt.items:
             states = frame.effects(item.context, states)
@@ -199,7 +199,7 @@ class Scopes:
                 forget(state, name)
                 state.env[name] = found
             if isinstance(target, s.Attribute):
-                frame.calls.stored(target, entered, context, state, target.loc)
+                frame.keeping.stored(target, entered, context, state, target.loc)
                 text = sym.dotted_text(target)
                 if text:
                     state.env[text] = entered
