@@ -24,6 +24,7 @@ from sessionlint.effects.summary import (
     Store,
     Summary,
     Variant,
+    fold,
 )
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
@@ -172,17 +173,7 @@ class Frame:
                     self.note(obs.Ended(exit_.loc, origin, writes, leaving, committed))
 
     def _variants(self, ends: list[tuple[str, State]]) -> tuple[Variant, ...]:
-        made = list(dict.fromkeys(Variant(r, self._exported(state), self.guards(state)) for r, state in ends))
-        if len(made) > MAX_VARIANTS:
-            made = list(dict.fromkeys(variant._replace(guards=()) for variant in made))
-        while len(made) > MAX_VARIANTS:
-            last, previous = made.pop(), made.pop()
-            merged = dict(previous.transactions)
-            for origin, transaction in last.transactions:
-                merged[origin] = merged[origin].join(transaction) if origin in merged else transaction.join(EMPTY)
-            made.append(Variant("any", tuple(sorted(merged.items(), key=lambda item: item[0]))))
-            made = list(dict.fromkeys(made))
-        return tuple(made)
+        return fold(Variant(r, self._exported(state), self.guards(state)) for r, state in ends)
 
     def guards(self, state: State) -> tuple[tuple[str, str], ...]:
         """What this path has found out about the function's own arguments, for callers that know them."""

@@ -80,6 +80,11 @@ class Transaction:
     flushed: bool = False
     origin: Origin | None = None
 
+    @property
+    def outcome(self) -> tuple[bool, bool, bool]:
+        """Whether writes are pending, whether it was committed, whether that is unknown."""
+        return bool(self.pending), self.committed, self.unknown
+
     def write(self, write: Write, flushes: bool) -> Transaction:
         kept = tuple(w for w in self.pending if w.key != write.key)
         return replace(
@@ -225,11 +230,7 @@ def settle(states: list[State], limit: int = MAX_PATHS) -> list[State]:
         return folded
     by_transactions: dict[tuple[object, ...], State] = {}
     for state in folded:
-        rough = tuple(
-            sorted(
-                ((o, bool(t.pending), t.committed, t.unknown) for o, t in state.sessions.items()), key=lambda i: i[0]
-            )
-        )
+        rough = tuple(sorted(((o, t.outcome) for o, t in state.sessions.items()), key=lambda item: item[0]))
         known = by_transactions.get(rough)
         by_transactions[rough] = known.join(state) if known is not None else state
     folded = list(by_transactions.values())

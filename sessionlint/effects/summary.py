@@ -6,13 +6,17 @@ Made once per function by the interpreter and instantiated at every call site.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import reduce
+from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects.observations import Observation
-from sessionlint.effects.state import Link, Transaction
+from sessionlint.effects.state import EMPTY, Link, Transaction
 from sessionlint.facts.shape import Loc
 from sessionlint.project.symbols import Class, Function
 from sessionlint.project.values import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 #: exits with different effects kept apart per function
 MAX_VARIANTS = 6
@@ -29,6 +33,44 @@ class Variant(NamedTuple):
     result: str
     transactions: tuple[tuple[Origin, Transaction], ...]
     guards: tuple[tuple[str, str], ...] = ()
+
+    def join(self, other: Variant) -> Variant:
+        """Both ways as one, taken wherever either is: only the guards they share are left."""
+        mine, theirs = dict(self.transactions), dict(other.transactions)
+        merged = {o: mine.get(o, EMPTY).join(theirs.get(o, EMPTY)) for o in {**mine, **theirs}}
+        return Variant(
+            self.result if self.result == other.result else "any",
+            tuple(sorted(merged.items(), key=lambda item: item[0])),
+            tuple(g for g in self.guards if g in other.guards),
+        )
+
+    @property
+    def outcome(self) -> tuple[tuple[Origin, object], ...]:
+        """What became of each session, without the writes in detail."""
+        return tuple((origin, transaction.outcome) for origin, transaction in self.transactions)
+
+
+def fold(variants: Iterable[Variant]) -> tuple[Variant, ...]:
+    """At most `MAX_VARIANTS` ways to leave: those that differ least are joined first.
+
+    So the guard that decides between committing and not outlives those that decide about details.
+    """
+    made = list(dict.fromkeys(variants))
+    alike: tuple[Callable[[Variant], object], ...] = (
+        lambda v: (v.result, v.transactions),
+        lambda v: (v.result, v.outcome),
+        lambda v: v.outcome,
+    )
+    for key in alike:
+        if len(made) <= MAX_VARIANTS:
+            break
+        groups: dict[object, list[Variant]] = {}
+        for variant in made:
+            groups.setdefault(key(variant), []).append(variant)
+        made = [reduce(Variant.join, group) for group in groups.values()]
+    if len(made) > MAX_VARIANTS:
+        made[MAX_VARIANTS - 1 :] = [reduce(Variant.join, made[MAX_VARIANTS - 1 :])]
+    return tuple(made)
 
 
 class Exposure(NamedTuple):
