@@ -131,6 +131,7 @@ class Calls:
         kind = effect.effect
         if kind in {"write", "read", "execute", "flush", "commit"}:
             self._frame.scopes.after_failure(state, origin, call.loc)
+            frame.framing.used(origin, state, call.loc)
             transaction = frame.transaction(state, origin)
         if kind == "write" and name == "merge" and _is_false(call, "load"):
             kind = "read"  # attaches what is known to be in the database
@@ -140,9 +141,9 @@ class Calls:
             self._execute(session, origin, call, state)
         elif kind == "read":
             frame.event(call.loc, "read", f"{name}()")
-            frame.update(state, origin, transaction.read())
+            frame.update(state, origin, transaction.read(self._link(call, name)))
         elif kind == "flush":
-            frame.may_fail(state, database=True)
+            frame.may_fail(state, database=True, statement="flush")
             frame.event(call.loc, "flush", "flush()")
             frame.update(state, origin, transaction.flush())
         elif kind == "commit":
@@ -152,22 +153,27 @@ class Calls:
             wrote = bool(transaction.pending) or bool(frame.handled and frame.key(origin) in frame.handled[-1])
             frame.rollbacks.append(obs.RolledBack(call.loc, origin, text, frame.handler_depth > 0, False, wrote))
             frame.event(call.loc, "rollback", "rollback()")
+            frame.closing.cleaned(origin)
+            frame.framing.ended(origin, "rollback", text, state, call.loc, ())
             state.broken.pop(frame.key(origin), None)
             self._end_all(state, origin, commit=False)
         elif kind == "close":
             frame.event(call.loc, "close", "close()")
+            frame.closing.closed(origin)
+            state.broken.pop(frame.key(origin), None)
             frame.scopes.close_by_hand(origin, transaction, state, call.loc)
             frame.update(state, origin, transaction.close())
         elif kind == "begin":
+            frame.framing.begun(origin, state, call.loc)
             frame.update(state, origin, replace(transaction, used=True))
         elif kind == "savepoint":
-            frame.update(state, origin, transaction.read())
+            frame.update(state, origin, transaction.read(self._link(call, name)))
         elif kind == "unknown":
             frame.update(state, origin, transaction.give_away())
 
     def _commit(self, origin: v.Origin, transaction: Transaction, call: s.Call, state: State) -> None:
         frame = self._frame
-        frame.may_fail(state, database=True, commit=True)
+        frame.may_fail(state, database=True, commit=True, statement="commit")
         owned = frame.owned.get(origin)
         text = _receiver_text(call)
         after_scope = transaction.closed and owned is not None and owned.closes and not owned.active
@@ -178,7 +184,12 @@ class Calls:
         if not after_scope:
             frame.committed.add(origin)
         frame.event(call.loc, "commit", "commit()")
+        frame.framing.ended(origin, "commit", text, state, call.loc, ())
+        frame.looping.committed(origin, state, call.loc)
         self._end_all(state, origin, commit=True)
+
+    def _link(self, call: s.Call, name: str) -> Link:
+        return Link(self._frame.function.module.path, call.loc, f"{name}()")
 
     def _end_all(self, state: State, origin: v.Origin, commit: bool) -> None:
         """Commit or roll back a session, together with the handed-in objects that belong to it."""
@@ -207,14 +218,14 @@ class Calls:
     def _execute(self, session: v.Session, origin: v.Origin, call: s.Call, state: State) -> None:
         frame = self._frame
         statement = frame.value(call.args[0], state) if call.args else v.UNKNOWN
-        frame.may_fail(state, database=True)
+        frame.may_fail(state, database=True, statement="statement")
         if isinstance(statement, v.Statement) and statement.verb in {"insert", "update", "delete"}:
             if not session.autocommit:
                 self.write(state, origin, statement.verb, statement.model, call.loc, flushes=True)
             return
         model = statement.model if isinstance(statement, v.Statement) else None
         frame.event(call.loc, "read", f"select {model.name}" if model else "execute()")
-        frame.update(state, origin, frame.transaction(state, origin).read())
+        frame.update(state, origin, frame.transaction(state, origin).read(self._link(call, "execute")))
 
     def write(
         self, state: State, origin: v.Origin, kind: str, model: sym.Class | None, loc: s.Loc, flushes: bool
@@ -222,7 +233,7 @@ class Calls:
         """A change enters the session."""
         frame = self._frame
         if flushes:
-            frame.may_fail(state, database=True)
+            frame.may_fail(state, database=True, statement="statement")
         write = Write(kind, model, frame.function.module.path, loc, origin, sent=flushes)
         frame.event(loc, "write", f"{kind} {model.name}" if model else kind)
         if kind == "insert" and model is not None and origin.kind == "local":
@@ -342,7 +353,12 @@ class Calls:
                     state.broken.pop(frame.key(mine), None)
                 if done.used:
                     frame.scopes.after_failure(state, mine, link.loc)
+                    frame.framing.used(mine, state, link.loc)
                     before = frame.transaction(state, mine)
+                if done.committed and not done.entry and not entered:
+                    frame.framing.ended(mine, "commit", str(mine), state, link.loc, (link,))
+                if done.closed:
+                    frame.closing.closed(mine)
                 after = before
                 if done.unknown:
                     after = after.give_away()
@@ -358,6 +374,7 @@ class Calls:
                     after,
                     pending=(*kept, *moved),
                     open=done.open or (after.open and done.entry),
+                    since=after.since or (link if done.open else None),
                     used=after.used or done.used,
                     flushed=done.flushed or (after.flushed and done.entry),
                     closed=after.closed or done.closed,
@@ -490,6 +507,8 @@ class Calls:
             if self._queued(call, state):
                 return [state]
         frame.may_fail(state)
+        if not dotted.startswith("builtins."):
+            frame.closing.leaves(self._held(call, state))
         if not self._catalog.is_harmless(dotted):
             self._unresolved(call, state)
         return [state]
@@ -507,6 +526,7 @@ class Calls:
     def _elsewhere(self, kind: str, dotted: str, call: s.Call, state: State, awaited: bool) -> list[State]:
         from sessionlint.effects.sinks import Sinks
 
+        self._frame.closing.leaves(self._held(call, state))
         return Sinks(self._frame, self).run(kind, dotted, call, state, awaited)
 
     def _queued(self, call: s.Call, state: State) -> bool:
@@ -546,6 +566,7 @@ class Calls:
 
     def _taint(self, origins: frozenset[v.Origin], state: State) -> None:
         frame = self._frame
+        frame.closing.leaves(origins)
         for origin in origins:
             frame.update(state, origin, frame.transaction(state, origin).give_away())
 

@@ -29,12 +29,14 @@ class Failure(NamedTuple):
     """A state in which a call of a try block may raise; ``caught`` names the exception where it is known.
 
     ``database``: what failed is a statement, a flush or a callee that had written; ``commit``: it was a commit.
+    ``statement`` names it where this function itself makes the call: flush, commit, statement.
     """
 
     state: State
     caught: str
     database: bool
     commit: bool
+    statement: str = ""
 
 
 class Handlers:
@@ -66,13 +68,14 @@ class Handlers:
         self._frame.exits.append(kept)
         for failure in failures:
             if not any(_always_catches(h, failure.caught) for h in stmt.handlers):
-                self._frame.may_fail(failure.state, failure.caught, failure.database, failure.commit)
+                self._frame.may_fail(*failure)
         seen = [*ends, *(e.state for e in body_exits), *(f.state for f in failures)]
         fresh = _fresh(seen, before)
         for handler in stmt.handlers:
             ends = ends + self._handler(handler, failures, fresh, commits)
         exits = self._frame.exits.pop()
         if stmt.final:
+            self._frame.closing.final_depth += 1
             ends = self._frame.block(ends, stmt.final)
             for exit_ in exits:
                 leaving = exit_.state.copy()
@@ -80,6 +83,7 @@ class Handlers:
                     leaving.facts[FAILED] = "true"
                 for state in self._frame.block([leaving], stmt.final):
                     self._frame.exits[-1].append(exit_._replace(state=state))
+            self._frame.closing.final_depth -= 1
         else:
             self._frame.exits[-1].extend(exits)
         return ends
@@ -98,8 +102,9 @@ class Handlers:
             if not catches(handler, failure.caught):
                 continue
             state = failure.state.copy()
-            if failure.database and not failure.commit and (anything or failure.caught):
-                self._break(state, handler, fresh, bool(failure.caught) and not anything)
+            if failure.database and (anything or failure.caught):
+                certain = bool(failure.caught) and not anything
+                self._break(state, handler, fresh, certain, failure.statement)
             self._give_up(state, fresh)
             if handler.name:
                 state.env[handler.name] = v.UNKNOWN
@@ -109,7 +114,9 @@ class Handlers:
         self._frame.handled.append(frozenset(fresh))
         rollbacks = len(self._frame.rollbacks)
         self._frame.exits.append([])
+        self._frame.closing.handlers.append(_catches_everything(handler))
         ends = self._frame.block(entered, handler.body)
+        self._frame.closing.handlers.pop()
         exits = self._frame.exits.pop()
         self._frame.handled.pop()
         self._frame.handler_depth -= 1
@@ -135,12 +142,21 @@ class Handlers:
                 kept = tuple(w for w in transaction.pending if w.key not in keys)
                 state.sessions[key] = replace(transaction, pending=kept)
 
-    def _break(self, state: State, handler: s.Handler, fresh: dict[v.Origin, tuple[Write, ...]], certain: bool) -> None:
+    def _break(
+        self,
+        state: State,
+        handler: s.Handler,
+        fresh: dict[v.Origin, tuple[Write, ...]],
+        certain: bool,
+        statement: str,
+    ) -> None:
         """The try block failed after some of its writes: until a rollback, those sessions are half done.
 
         ``certain``: the exception is raised where the state is known, so only what is pending there counts.
         """
         caught = ", ".join(filter(None, (sym.last_name(t) for t in caught_types(handler)))) or "everything"
+        if statement in {"flush", "commit"}:  # it fails with whatever is pending, also from before the try block
+            fresh = {**_fresh([state], set()), **fresh}
         for key, writes in fresh.items():
             transaction = state.sessions.get(key, EMPTY)
             owned = self._frame.owned.get(key)
@@ -149,7 +165,7 @@ class Handlers:
             pending = {w.key for w in transaction.pending}
             left = tuple(w for w in writes if w.key in pending) if certain else writes
             if left:
-                state.broken[key] = Broken(handler.loc, caught, left)
+                state.broken[key] = Broken(handler.loc, caught, left, statement)
 
     def _unheeded(
         self,
@@ -177,6 +193,11 @@ def is_broad(handler: s.Handler) -> bool:
     if handler.types is None:
         return True
     return any(sym.last_name(t) in _BROAD for t in caught_types(handler))
+
+
+def _catches_everything(handler: s.Handler) -> bool:
+    """Whether not even a cancellation passes the handler by."""
+    return handler.types is None or any(sym.last_name(t) == "BaseException" for t in caught_types(handler))
 
 
 def _database_handler(handler: s.Handler) -> bool:

@@ -71,8 +71,11 @@ class Frame:
 
     def __init__(self, engine: Engine, function: sym.Function) -> None:
         from sessionlint.effects.calls import Calls
+        from sessionlint.effects.closing import Closing
+        from sessionlint.effects.framing import Framing
         from sessionlint.effects.iteration import Iteration
         from sessionlint.effects.keeping import Keeping
+        from sessionlint.effects.looping import Looping
         from sessionlint.effects.scopes import Scopes
 
         self.engine = engine
@@ -104,6 +107,9 @@ class Frame:
         self.handlers = Handlers(self)
         self.keeping = Keeping(self)
         self.iteration = Iteration(self)
+        self.framing = Framing(self)
+        self.looping = Looping(self)
+        self.closing = Closing(self)
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
         #: parameters with a constant default: flags and optional objects that choose between paths
@@ -137,6 +143,8 @@ class Frame:
             self.note(rollback)
         for end in self.scope_ends:
             self.note(replace(end, elsewhere=end.elsewhere or end.origin in self.committed))
+        self.framing.report()
+        self.closing.report([e.state for e in normal])
         raises = [
             ("", self._exported(e.state)) if not e.result else (e.result, self._exported(e.state))
             for e in self.exits[-1]
@@ -260,10 +268,12 @@ class Frame:
                     )
                 )  # fmt: skip
 
-    def may_fail(self, state: State, caught: str = "", database: bool = False, commit: bool = False) -> None:
+    def may_fail(
+        self, state: State, caught: str = "", database: bool = False, commit: bool = False, statement: str = ""
+    ) -> None:
         """A call on this path may raise: the innermost try has to reckon with the state before it."""
         if self.watchers:
-            self.watchers[-1].append(Failure(state.copy(), caught, database, commit))
+            self.watchers[-1].append(Failure(state.copy(), caught, database, commit, statement))
         elif caught and len(self.uncaught) < MAX_VARIANTS:
             self.uncaught.append((caught, state.copy()))
 
@@ -349,6 +359,7 @@ class Frame:
             if tied:
                 state.tied[target.id] = tied
             state.env[target.id] = found
+            self.closing.named(target.id, expr, found)
             note_result(state, target.id, expr, found)
             if target.id in self.function.facts.globals:
                 self.keeping.stored(target, found, expr, state, loc)
@@ -476,6 +487,7 @@ class Frame:
                     skipped.facts[over] = "falsy"
                 done.append(skipped)
         self._loops += 1
+        self.looping.enter(stmt)
         # two rounds reach the fixed point; deeper loops get one, or the rounds would multiply
         for _ in range(2 if self._loops <= _LOOPS_TWICE else 1):
             entered = []
@@ -496,10 +508,12 @@ class Frame:
             after = self.block(entered, stmt.body)
             after += [e.state for e in self.exits[-1] if e.kind == "continue"]
             self.exits[-1] = [e for e in self.exits[-1] if e.kind != "continue"]
+            self.looping.turned(stmt, after)
             current = settle(after)
             if isinstance(stmt, s.For):
                 done.extend(state.copy() for state in current)
         self._loops -= 1
+        self.looping.leave(stmt)
         inner_exits = self.exits.pop()
         if isinstance(stmt, s.For):
             for exit_ in inner_exits:

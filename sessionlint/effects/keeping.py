@@ -31,6 +31,8 @@ class Keeping:
         if not origins or passed:
             return
         scoped = False
+        if not isinstance(target, s.Name):
+            frame.closing.leaves(origins)
         for origin in origins:
             owned = frame.owned.get(origin)
             if owned is not None:
@@ -71,6 +73,7 @@ class Keeping:
             value = binding.get(store.parameter, v.UNKNOWN)
             origins = tuple(sorted(self._frame.infer.holds(value)))
             if origins:
+                frame.closing.leaves(origins)
                 active = [frame.owned[o].active for o in origins if o in frame.owned]
                 frame.note(obs.Stored(loc, store.target, store.holder, "", origins, value, any(active)))
 
@@ -82,6 +85,7 @@ class Keeping:
             note_growth(state, call.func.value)
             if isinstance(current, v.Sequence):
                 value = self._frame.value(call.args[-1], state)
+                self._frame.closing.leaves(self._frame.infer.holds(value))
                 self._frame.scopes.grown.setdefault(name, []).append((call.loc, value))
                 state.env[name] = v.Sequence(v.union((current.item, value)))
 

@@ -202,6 +202,7 @@ class Swallowed:
     """A handler ends without raising while writes of the try block are half done.
 
     ``then`` is commits (the owner commits on the way out) or used (the session is used again), with the place.
+    ``statement`` is the call of this function that failed, where it is the database's: flush, commit, statement.
     """
 
     loc: Loc
@@ -210,6 +211,7 @@ class Swallowed:
     caught: str
     then: str
     where: Loc
+    statement: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,64 @@ class UnusedUnit:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class EndedInside:
+    """``commit()`` or ``rollback()`` (``how``) inside a ``with`` block that frames the session's transaction.
+
+    ``block`` is begin or begin_nested, ``opened`` where it begins; ``then`` is where the session is used again inside
+    the block, None where nothing follows. ``chain`` leads to the call where a callee does it.
+    """
+
+    loc: Loc
+    origin: Origin
+    how: str
+    block: str
+    opened: Loc
+    receiver: str
+    then: Loc | None
+    chain: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BegunTwice:
+    """``begin()`` on a session whose transaction is open already; ``since`` is what opened it."""
+
+    loc: Loc
+    origin: Origin
+    since: Link | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedInLoop:
+    """A commit that a ``for`` loop repeats on a session opened outside of it.
+
+    ``why`` says what makes it reasonable: batch (the loop runs over batches, or the commit is counted), wait (each
+    turn waits for something slow or hands out a value), contained (a failed turn is caught and the loop goes on).
+    """
+
+    loc: Loc
+    origin: Origin
+    loop: Loc
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedByHand:
+    """A session opened without a block, in a local name, that does not leave the function.
+
+    ``closed`` says where it is closed: final (a ``finally``, or a handler of everything), handler, plain. ``cleaned``:
+    a handler rolls it back. ``holding``: some way out leaves a transaction open.
+    """
+
+    loc: Loc
+    origin: Origin
+    text: str
+    closed: frozenset[str]
+    cleaned: bool
+    is_async: bool | None
+    holding: bool
+
+
 Observation = (
     Created
     | ScopeEnd
@@ -259,4 +319,8 @@ Observation = (
     | CommitUnheeded
     | LeftOut
     | UnusedUnit
+    | EndedInside
+    | BegunTwice
+    | CommittedInLoop
+    | OpenedByHand
 )

@@ -29,6 +29,8 @@ class Closer:
 
     action: str
     origin: v.Origin | None = None
+    #: begin or begin_nested, where the item frames a transaction
+    block: str = ""
     after: tuple[tuple[v.Origin, str], ...] = ()
     #: writes pending when a savepoint began: they stay when it is rolled back
     before: frozenset[tuple[str, str, s.Loc]] = frozenset()
@@ -147,8 +149,13 @@ class Scopes:
         stacks = len(self._stacks)
         if any(c.action == "stack" for c in closers):
             self._stacks.append([])
+        framed = [c for c in closers if c.block and c.origin is not None]
+        for closer in framed:
+            assert closer.origin is not None
+            frame.framing.enter(closer.origin, closer.block, stmt.loc)
         ends = frame.block(states, stmt.body)
         inner = frame.exits.pop()
+        frame.framing.leave(len(framed), [*ends, *(e.state for e in inner)])
         failures = frame.watchers.pop()
         if len(self._stacks) > stacks:
             entered = self._stacks.pop()
@@ -156,7 +163,7 @@ class Scopes:
         contained = any(c.action == "savepoint" for c in closers)
         for failure in failures:
             self._abort(closers, failure.state)
-            frame.may_fail(failure.state, failure.caught, failure.database and not contained, failure.commit)
+            frame.may_fail(failure.state, failure.caught, failure.database and not contained, *failure[3:])
         last = _last_loc(stmt.body) or stmt.loc
         for state in ends:
             self._close(closers, state, last, "end")
@@ -224,12 +231,12 @@ class Scopes:
             owned = frame.owned.get(origin)
             if owned is not None:
                 owned.policy = "commit"
-            return [Closer("own", origin)]
+            return [Closer("own", origin, "begin")]
         if begin.kind == "begin_nested":
             pending = frozenset(w.key for w in frame.transaction(state, origin).pending)
-            return [Closer("savepoint", origin, (), pending)]
+            return [Closer("savepoint", origin, "begin_nested", (), pending)]
         frame.update(state, origin, replace(frame.transaction(state, origin), used=True))
-        return [Closer("commit", origin)]
+        return [Closer("commit", origin, "begin")]
 
     def _enter_provider(self, running: v.Running, entered: v.Value, context: s.Expr, state: State) -> list[Closer]:
         """A context-manager function: its effects up to the yield now, the rest on leaving."""
@@ -262,7 +269,7 @@ class Scopes:
             if origin != OWN:
                 outer.extend((mine, what) for mine in frame.calls.resolve(origin, binding))
         if outer:
-            closers.append(Closer("after", None, tuple(outer)))
+            closers.append(Closer("after", after=tuple(outer)))
         return closers
 
     def _enter_unit(self, unit: v.Instance, entered: v.Value, context: s.Expr, state: State) -> list[Closer]:
@@ -275,9 +282,9 @@ class Scopes:
             after = frame.engine.unit_exit(unit.cls)
             held = self._infer.holds(unit)
             if after == "commit" and held:
-                return [Closer("after", None, tuple((o, "commit") for o in held))]
+                return [Closer("after", after=tuple((o, "commit") for o in held))]
             if after == "unknown" and held:
-                return [Closer("after", None, tuple((o, "maybe") for o in held))]
+                return [Closer("after", after=tuple((o, "maybe") for o in held))]
             return []
         policy = {"commit": "commit", "nothing": "close", "rollback": "close"}.get(
             frame.engine.unit_exit(unit.cls), "unknown"
@@ -299,6 +306,7 @@ class Scopes:
             return [state]
         closers = self._enter(call.args[0], None, state)
         frame = self._frame
+        frame.closing.leaves(self._infer.holds(frame.value(call.args[0], state)))
         if self._stacks:
             known = {(c.action, c.origin) for c in self._stacks[-1]}
             self._stacks[-1].extend(c for c in closers if (c.action, c.origin) not in known)
@@ -331,6 +339,7 @@ class Scopes:
             elif closer.action == "commit" and closer.origin is not None:
                 self._commit_at_end(closer.origin, state, loc)
             elif closer.action == "closing" and closer.origin is not None:
+                frame.closing.leaves([closer.origin])
                 frame.update(state, closer.origin, frame.transaction(state, closer.origin).close())
             elif closer.action == "after":
                 for origin, what in closer.after:
@@ -421,6 +430,7 @@ class Scopes:
     def escapes(self, expr: s.Expr, found: v.Value, state: State, loc: s.Loc) -> None:
         """A return value that holds a session of this function."""
         frame = self._frame
+        frame.closing.leaves(self._infer.holds(found))
         parts = [p for o in v.options_of(found) for p in (o.items if isinstance(o, v.Tuple) else (o,))]
         for option in parts:
             for origin in self._infer.holds(option):
@@ -564,7 +574,11 @@ class Scopes:
             return  # what a handler itself does with the session is its way of coping
         broken = state.broken.pop(frame.key(origin), None)
         if broken is not None:
-            frame.note(obs.Swallowed(broken.handler, origin, broken.writes, broken.caught, then, where))
+            frame.note(
+                obs.Swallowed(
+                    broken.handler, origin, broken.writes, broken.caught, then, where, broken.statement
+                )
+            )  # fmt: skip
 
     def claims_success_after(self, handler: s.Loc) -> bool:
         """Whether the function goes on to return a literal that reads as success."""

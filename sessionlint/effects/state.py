@@ -5,7 +5,7 @@ Frozen per session, copied per path. Joining is union of what may be pending; no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from sessionlint.facts.shape import Loc
@@ -79,6 +79,8 @@ class Transaction:
     unknown: bool = False
     flushed: bool = False
     origin: Origin | None = None
+    #: what opened the transaction, for messages; never decides anything
+    since: Link | None = field(default=None, compare=False)
 
     @property
     def outcome(self) -> tuple[bool, bool, bool]:
@@ -94,10 +96,11 @@ class Transaction:
             used=True,
             flushed=self.flushed or flushes,
             origin=self.origin or write.origin,
+            since=self.since or Link(write.path, write.loc, write.kind),
         )
 
-    def read(self) -> Transaction:
-        return replace(self, open=True, used=True)
+    def read(self, by: Link | None = None) -> Transaction:
+        return replace(self, open=True, used=True, since=self.since or by)
 
     def flush(self) -> Transaction:
         return replace(
@@ -106,14 +109,17 @@ class Transaction:
 
     def commit(self) -> Transaction:
         return replace(
-            self, pending=(), open=False, used=True, entry=False, committed=True, rolled_back=False, flushed=False
-        )
+            self, pending=(), open=False, used=True, entry=False, committed=True, rolled_back=False, flushed=False,
+            since=None,
+        )  # fmt: skip
 
     def rollback(self) -> Transaction:
-        return replace(self, pending=(), open=False, used=True, entry=False, rolled_back=True, flushed=False)
+        return replace(
+            self, pending=(), open=False, used=True, entry=False, rolled_back=True, flushed=False, since=None
+        )
 
     def close(self) -> Transaction:
-        return replace(self, pending=(), open=False, entry=False, closed=True, flushed=False)
+        return replace(self, pending=(), open=False, entry=False, closed=True, flushed=False, since=None)
 
     def give_away(self) -> Transaction:
         """Something unresolved has the session: it may do anything."""
@@ -134,6 +140,7 @@ class Transaction:
             self.unknown or other.unknown,
             self.flushed or other.flushed,
             self.origin or other.origin,
+            self.since or other.since,
         )
 
 
@@ -146,12 +153,14 @@ class Broken(NamedTuple):
     handler: Loc
     caught: str
     writes: tuple[Write, ...]
+    #: the database call of this function that failed (flush, commit, statement); empty for anything else
+    statement: str = ""
 
 
 class State:
     """One path: values of names, truth of conditions, transactions of sessions. Copied at forks."""
 
-    __slots__ = ("broken", "env", "facts", "results", "sessions", "tied")
+    __slots__ = ("broken", "env", "facts", "results", "sessions", "spent", "tied", "turn")
 
     def __init__(
         self,
@@ -161,6 +170,8 @@ class State:
         results: dict[int, str] | None = None,
         broken: dict[Origin, Broken] | None = None,
         tied: dict[str, frozenset[WriteKey]] | None = None,
+        spent: dict[Origin, Loc] | None = None,
+        turn: dict[Loc, Origin] | None = None,
     ) -> None:
         self.env = env
         self.facts = facts
@@ -171,6 +182,10 @@ class State:
         self.broken = broken if broken is not None else {}
         #: names that are empty where a statement changed no row, with the writes they speak of
         self.tied = tied if tied is not None else {}
+        #: sessions whose `begin()` block has lost its transaction, with the call that ended it
+        self.spent = spent if spent is not None else {}
+        #: commits made since the innermost loop's turn began
+        self.turn = turn if turn is not None else {}
 
     def copy(self) -> State:
         return State(
@@ -180,6 +195,8 @@ class State:
             dict(self.results),
             dict(self.broken),
             dict(self.tied),
+            dict(self.spent),
+            dict(self.turn),
         )
 
     def drop(self, keys: frozenset[WriteKey]) -> None:
@@ -210,7 +227,16 @@ class State:
         for origin, transaction in other.sessions.items():
             sessions[origin] = sessions[origin].join(transaction) if origin in sessions else transaction
         tied = {k: x for k, x in self.tied.items() if other.tied.get(k, x) == x}
-        return State(env, facts, sessions, None, {**self.broken, **other.broken}, tied)
+        return State(
+            env,
+            facts,
+            sessions,
+            None,
+            {**self.broken, **other.broken},
+            tied,
+            {**self.spent, **other.spent},
+            {**self.turn, **other.turn},
+        )
 
 
 def settle(states: list[State], limit: int = MAX_PATHS) -> list[State]:

@@ -673,7 +673,7 @@ class Inference:
         if isinstance(value, v.Options):
             return v.union(self.enter(o, origin) for o in value.options)
         if isinstance(value, v.Begin):
-            return value.session
+            return value.session if value.kind == "own" else value  # else the transaction object, not the session
         if isinstance(value, v.Running) and value.function.facts.is_generator:
             return self.substitute(self.yields(value.function), value.arguments(), origin)
         if isinstance(value, v.Running) and value.wrapper:

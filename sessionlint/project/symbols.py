@@ -39,6 +39,16 @@ class Module:
         #: module-level names and every expression ever assigned to them, with the function that does it (or None)
         self.assigned: dict[str, list[tuple[s.Expr, Function | None]]] = {}
 
+    @property
+    def module(self) -> Module:
+        """Itself: a finding at module level stands in its module, as one in a function stands in the function's."""
+        return self
+
+    @property
+    def qualname(self) -> str:
+        """Empty: there is no function around what stands at module level."""
+        return ""
+
     def __repr__(self) -> str:
         return f"Module({self.path})"
 

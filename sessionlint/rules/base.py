@@ -13,13 +13,16 @@ from sessionlint.effects.state import Link, Write
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import FixSafety, Place, Severity, Step
 from sessionlint.project import values as v
-from sessionlint.project.symbols import Function
+from sessionlint.project.symbols import Class, Function, Module
 
 
 class Draft(NamedTuple):
-    """A finding before the registry adds code, name and severity (``severity`` here overrides the rule's)."""
+    """A finding before the registry adds code, name and severity (``severity`` here overrides the rule's).
 
-    function: Function
+    ``function`` is what the finding stands in: a function, a class body, or a module.
+    """
+
+    function: Function | Class | Module
     loc: Loc
     message: str
     help: str

@@ -7,7 +7,8 @@ through it: `maker.begin()`, `session.begin()`, a unit of work or a context mana
 `try` it belongs to has written to the database before it failed.
 
 Not reported: a handler that raises again or rolls back; a `try` without database writes; a `try` whose writes lie in a
-savepoint (`begin_nested()`) of its own; and a `try` around the whole block.
+savepoint (`begin_nested()`) of its own; and a `try` around the whole block. A flush, commit or statement that fails in
+the function itself, with the session used again afterwards, is SES207.
 
 ## Why is this bad
 
@@ -286,6 +287,8 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     told = set()
     for function, seen in analysis.observations(Swallowed):
+        if seen.statement == "commit" or (seen.statement and seen.then == "used"):
+            continue  # the database refused the work: SES207
         if (function.key, seen.loc) in told:
             continue
         told.add((function.key, seen.loc))

@@ -1,0 +1,50 @@
+"""Two items belong into one transaction; the block commits when it ends."""
+
+import asyncio
+import json
+import os
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+engine = create_async_engine(os.environ["DATABASE_URL"])
+open_session = async_sessionmaker(engine, expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Item(Base):
+    __tablename__ = "ses203_items"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sku: Mapped[str]
+
+
+async def both(db: AsyncSession) -> None:
+    async with db.begin():
+        db.add(Item(sku="a"))
+        db.add(Item(sku="b"))
+        await db.flush()
+
+
+async def main() -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+        await connection.run_sync(Base.metadata.create_all)
+    error = ""
+    async with open_session() as db:
+        try:
+            await both(db)
+        except InvalidRequestError as caught:
+            error = f"{type(caught).__name__}: {caught}"
+    async with open_session() as db:
+        rows = await db.scalar(select(func.count()).select_from(Item))
+    await engine.dispose()
+    print(json.dumps({"error": error, "rows": rows}))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
