@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from sessionlint.cli import CLEAN, FINDINGS, INTERNAL, stored
+from sessionlint.cli import CLEAN, FINDINGS, INTERNAL, output, stored
 from sessionlint.cli.app import UsageProblem
+from sessionlint.config.settings import options
 
 if TYPE_CHECKING:
     from sessionlint.cli.project import Target
-    from sessionlint.findings import Report
-    from sessionlint.report.context import Context
     from sessionlint.run import Outcome, Request
 
 _Words = Optional[list[str]]  # noqa: UP045  # typer reads this at run time
 _Text = Optional[str]  # noqa: UP045
 _Number = Optional[int]  # noqa: UP045
+_FORMATS = "One of " + ", ".join(next(row.choices for row in options() if row.name == "output-format")) + "."
 
 
 def command(
@@ -27,7 +27,8 @@ def command(
     select: Annotated[_Words, typer.Option(help="Codes, prefixes or names to run instead of the default.")] = None,
     ignore: Annotated[_Words, typer.Option(help="Codes, prefixes or names not to run.")] = None,
     extend_select: Annotated[_Words, typer.Option(help="Codes, prefixes or names to run in addition.")] = None,
-    output_format: Annotated[_Text, typer.Option(help="full, concise, json or github.")] = None,
+    output_format: Annotated[_Text, typer.Option(help=_FORMATS)] = None,
+    output_file: Annotated[_Text, typer.Option("--output-file", "-o", help="Write the report there.")] = None,
     fail_on: Annotated[_Text, typer.Option(help="Least severity that fails: info, warning or error.")] = None,
     config: Annotated[_Text, typer.Option(help="Configuration file to use.")] = None,
     isolated: Annotated[bool, typer.Option("--isolated", help="Use no configuration file.")] = False,
@@ -76,19 +77,24 @@ def command(
     except NothingToCheck as nothing:
         raise UsageProblem(str(nothing)) from nothing
     progress.clear()
-    context = _context(wanted, outcome, full_path)
-    text = wanted.settings.output_format in ("full", "concise")
-    stdout = _findings_text(outcome.report, wanted.settings.output_format, context, statistics)
-    notes = _notes(outcome, target, quiet=quiet or not text, verbose=verbose and text)
+    chosen = wanted.settings.output_format
+    context = output.context_of(wanted, outcome, full_path=full_path, to_file=output_file is not None)
+    stdout = output.findings_text(outcome.report, chosen, context, statistics=statistics)
+    if output_file is not None:
+        output.write_file(output_file, stdout)
+        stdout = ""
+    to_people = chosen in output.TEXT_FORMATS or output_file is not None
+    notes = output.notes(
+        outcome, target, context, stored.SECONDS, quiet=quiet or not to_people, verbose=verbose and to_people
+    )
     code = CLEAN if exit_zero else _exit_code(outcome, wanted.settings.fail_on)
-    answer = stored.Answer(stdout, notes, code)
-    if _may_keep(wanted, outcome):
-        _keep(answer, wanted, outcome, target, started_ns)
+    if _may_keep(wanted, outcome) and output_file is None:
+        _keep(stored.Answer(stdout, notes, code), wanted, outcome, target, started_ns)
     sys.stdout.write(stdout)
     sys.stdout.flush()
     sys.stderr.write(notes.replace(stored.SECONDS, f"{outcome.report.summary.seconds:.1f}"))
-    if wanted.settings.output_format == "github":
-        _write_step_summary(outcome.report, context)
+    if chosen == "github":
+        output.write_step_summary(outcome.report, context)
     return code
 
 
@@ -96,81 +102,6 @@ def _format_of_the_place(target: Target) -> str | None:
     """``github`` inside a GitHub workflow, unless the project has chosen."""
     chosen = "output-format" in target.loaded.given
     return "github" if os.environ.get("GITHUB_ACTIONS") == "true" and not chosen else None
-
-
-def wants_colour() -> bool:
-    """FORCE_COLOR and NO_COLOR (no-color.org) before what the terminal says."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def _context(wanted: Request, outcome: Outcome, full_path: bool) -> Context:
-    from functools import lru_cache
-
-    from sessionlint.report.context import Context
-    from sessionlint.source.read import lines_of
-    from sessionlint.version import VERSION
-
-    @lru_cache(maxsize=64)
-    def lines(file: str) -> list[str]:
-        return lines_of(outcome.project.sources.get(file, b""))
-
-    return Context(
-        root=wanted.root,
-        cwd=os.path.realpath("."),
-        lines=lines,
-        colour=wants_colour(),
-        full_path=full_path,
-        version=VERSION,
-        workspace=os.environ.get("GITHUB_WORKSPACE", ""),
-    )
-
-
-def _findings_text(report: Report, output_format: str, context: Context, statistics: bool) -> str:
-    if statistics and output_format in ("full", "concise"):
-        from sessionlint.report import closing
-
-        return closing.statistics(report)
-    if output_format == "full":
-        from sessionlint.report import full
-
-        return full.render(report, context)
-    if output_format == "concise":
-        from sessionlint.report import concise
-
-        return concise.render(report, context)
-    if output_format == "json":
-        from sessionlint.report import json_
-
-        return json_.render(report, context)
-    from sessionlint.report import github
-
-    return github.render(report, context)
-
-
-def _notes(outcome: Outcome, target: Target, *, quiet: bool, verbose: bool) -> str:
-    """Everything for stderr: problems always, the closing lines unless quiet."""
-    from sessionlint.report import closing
-
-    report = outcome.report
-    lines: list[str] = []
-    if (not quiet and target.loaded.file is None) or verbose:
-        lines.append(closing.believed(report.beliefs))
-    lines.extend(f"warning: {warning}" for warning in outcome.warnings)
-    for problem in report.problems:
-        where = f"{problem.place.file}: " if problem.place.file else ""
-        lines.append(f"warning: {where}{problem.message}")
-        if problem.next_step:
-            lines.append(f"  {problem.next_step}")
-    if verbose:
-        lines.extend(f"unresolved: {one.place} {one.call}: {one.reason}" for one in report.unresolved)
-    if not quiet:
-        lines.append(closing.found(report))
-        lines.append(closing.checked(report, stored.SECONDS))
-    return "".join(line + "\n" for line in lines)
 
 
 def _exit_code(outcome: Outcome, fail_on: str) -> int:
@@ -212,16 +143,3 @@ def _keep(answer: stored.Answer, wanted: Request, outcome: Outcome, target: Targ
         stored.keep(root, [one.rstrip("/") for one in watched], started_ns, answer)
     except OSError:
         pass  # the facts cache has said that the folder cannot be written
-
-
-def _write_step_summary(report: Report, context: Context) -> None:
-    from sessionlint.report import github
-
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return
-    try:
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(github.step_summary(report, context))
-    except OSError as error:
-        sys.stderr.write(f"warning: cannot write the step summary: {error.strerror or error}\n")

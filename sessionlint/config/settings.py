@@ -98,7 +98,22 @@ class Settings:
         "warning", Kind.CHOICE, "The least severity that makes the exit code 1.", ("info", "warning", "error")
     )
     output_format: str = _option(
-        "full", Kind.CHOICE, "How findings are printed.", ("full", "concise", "json", "github")
+        "full",
+        Kind.CHOICE,
+        "How findings are printed.",
+        (
+            "full",
+            "concise",
+            "grouped",
+            "json",
+            "json-lines",
+            "sarif",
+            "github",
+            "gitlab",
+            "junit",
+            "rdjson",
+            "markdown",
+        ),
     )
     jobs: int = _option(0, Kind.COUNT, "Processes that read files; 0 means one per processor.")
     cache_dir: str = _option(".sessionlint_cache", Kind.PATH, "Where facts are kept, relative to the project root.")

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from sessionlint.findings import Beliefs, FixSafety, Report, Severity
+from sessionlint.report.context import Context
+
+MANY = 50
+"""Findings of one rule that are no longer single faults but a habit, or a policy the tool was not told."""
 
 
 def found(report: Report) -> str:
@@ -51,6 +55,30 @@ def statistics(report: Report) -> str:
     width = len(str(max(counts.values(), default=0)))
     ordered = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
     return "".join(f"{count:>{width}}  {code}  {name}\n" for (code, name), count in ordered)
+
+
+def many(report: Report, context: Context) -> list[str]:
+    """One line for each rule with so many findings that reading them one by one is no plan."""
+    counts = Counter(one.code for one in report.findings)
+    texts = {rule.code: rule for rule in context.rules()} if max(counts.values(), default=0) >= MANY else {}
+    out = []
+    for code, count in counts.most_common():
+        if count < MANY:
+            break
+        folders = Counter(_folder(one.place.file) for one in report.findings if one.code == code)
+        folder, inside = folders.most_common(1)[0]
+        most = f" ({inside} in {context.shown(folder)})" if folder and inside < count else ""
+        advice = texts[code].when_many if code in texts else ""
+        first = advice or f"read what it means with `sessionlint explain {code}` and repair one"
+        out.append(
+            f"{count} of them are {code}{most}. First: {first}; "
+            f'then accept the rest with `sessionlint baseline`, or leave the rule for later with ignore = ["{code}"].'
+        )
+    return out
+
+
+def _folder(file: str) -> str:
+    return file.rpartition("/")[0]
 
 
 def _named(names: tuple[str, ...], one: str, many: str) -> str:

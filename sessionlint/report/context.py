@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sessionlint.findings import Severity
+
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -17,9 +19,28 @@ def _no_lines(_file: str) -> Sequence[str]:
     return ()
 
 
+def _no_rules() -> Sequence[RuleText]:
+    return ()
+
+
+@dataclass(frozen=True)
+class RuleText:
+    """What a report may say about a rule; ``page`` is Markdown, ``when_many`` what to do first about hundreds."""
+
+    code: str
+    name: str
+    severity: Severity
+    summary: str
+    page: str
+    when_many: str = ""
+
+
 @dataclass(frozen=True)
 class Context:
-    """``lines`` gives the lines of a file (path relative to the root) without line ends."""
+    """``lines`` gives the lines of a file (path relative to the root) without line ends.
+
+    ``repository`` is the folder that a forge shows, at or above ``root``; ``rules`` gives all rules that could report.
+    """
 
     root: str = "."
     cwd: str = "."
@@ -28,16 +49,30 @@ class Context:
     full_path: bool = False
     version: str = ""
     workspace: str = ""
+    repository: str = ""
+    rules: Callable[[], Sequence[RuleText]] = _no_rules
 
     def shown(self, file: str) -> str:
-        """The path as the user would type it: relative to the working directory."""
+        """The path as the user would type it, made printable: relative to the working directory."""
+        return printable(self.typed(file))
+
+    def typed(self, file: str) -> str:
+        """The path relative to the working directory, as it is."""
+        return self._relative(file, self.cwd)
+
+    def in_repository(self, file: str) -> str:
+        """The path relative to the repository, as forges want it."""
+        return self._relative(file, self.repository or self.root)
+
+    def _relative(self, file: str, base: str) -> str:
         if not file:
             return ""
+        path = os.path.join(self.root, file)
         try:
-            relative = os.path.relpath(os.path.join(self.root, file), self.cwd)
+            path = os.path.relpath(path, base)
         except ValueError:  # another drive
-            relative = os.path.join(self.root, file)
-        return printable(relative.replace(os.sep, "/"))
+            pass
+        return path.replace(os.sep, "/")
 
     def paint(self, text: str, style: str) -> str:
         """``text`` in a rich style when colours are on."""

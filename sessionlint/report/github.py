@@ -6,7 +6,7 @@ errors come first.
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 
 from sessionlint.findings import Finding, Report, Severity
 from sessionlint.report.context import Context, printable
@@ -37,12 +37,7 @@ def _command(finding: Finding, context: Context) -> str:
 
 def _path(file: str, context: Context) -> str:
     """Relative to the checkout, as GitHub wants it."""
-    base = context.workspace or context.cwd
-    path = os.path.join(context.root, file)
-    try:
-        return os.path.relpath(path, base).replace(os.sep, "/")
-    except ValueError:
-        return path
+    return replace(context, cwd=context.workspace or context.cwd).typed(file)
 
 
 def _data(text: str) -> str:

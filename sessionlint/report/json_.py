@@ -24,7 +24,7 @@ def render(report: Report, context: Context) -> str:
             "findings": len(report.findings),
             "suppressed": len(report.suppressed),
         },
-        "findings": [_finding(one) for one in report.findings],
+        "findings": [finding_object(one) for one in report.findings],
         "problems": [
             {"file": one.place.file, "line": one.place.line, "message": one.message, "next_step": one.next_step}
             for one in report.problems
@@ -33,7 +33,8 @@ def render(report: Report, context: Context) -> str:
     return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
 
 
-def _finding(finding: Finding) -> dict[str, object]:
+def finding_object(finding: Finding) -> dict[str, object]:
+    """One finding as the object that ``json`` and ``json-lines`` share."""
     place = finding.place
     return {
         "code": finding.code,

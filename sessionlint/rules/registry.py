@@ -2,7 +2,7 @@
 
 There is no second list. A rule file holds its documentation (module docstring), ``SEVERITY``, ``DEFAULT``, ``BAD`` and
 ``GOOD`` examples and ``check``; optionally ``YIELDS_TO`` (codes that say more about the same line, or about the same
-function where prefixed with ``function:``).
+function where prefixed with ``function:``) and ``WHEN_MANY`` (what to do first about hundreds of findings).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Rule:
     good: tuple[str, ...]
     yields_to: tuple[str, ...]
     check: Callable[[Analysis], Iterator[Finding]]
+    when_many: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -74,6 +75,7 @@ def _load(code: str, name: str) -> Rule:
         module.GOOD,
         getattr(module, "YIELDS_TO", ()),
         _checker(module, code, name),
+        getattr(module, "WHEN_MANY", ""),
     )
 
 

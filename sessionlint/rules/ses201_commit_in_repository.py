@@ -54,6 +54,7 @@ from sessionlint.rules.base import Draft, callers_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
+WHEN_MANY = 'if repositories commit by this project\'s policy, say `commit-owner = "repository"`; else take the commits out of the base class'
 
 #: the policy under which a repository may end the transaction
 _OWNER = "repository"

@@ -29,6 +29,7 @@ class FakeRule:
     fix: FixSafety = FixSafety.SAFE
     bad: tuple[str, ...] = ("db.commit()",)
     good: tuple[str, ...] = ("pass",)
+    when_many: str = ""
 
 
 BELIEFS = Beliefs(factories=("maker",), providers=("get_db",), models=("User",))
