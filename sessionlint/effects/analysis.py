@@ -25,6 +25,7 @@ from sessionlint.project.frameworks import sqlalchemy
 from sessionlint.project.frameworks.entrypoints import EntryPoints
 from sessionlint.project.infer import Inference, Scope
 from sessionlint.project.lifetimes import Lifetimes
+from sessionlint.project.shared import Shared, shared_sessions
 from sessionlint.project.tables import Tables
 
 Kind = TypeVar("Kind")
@@ -204,6 +205,14 @@ class Analysis:
     @cached_property
     def lifetimes(self) -> Lifetimes:
         return Lifetimes(self.infer)
+
+    @cached_property
+    def shared_sessions(self) -> tuple[Shared, ...]:
+        """Sessions that live as long as the process."""
+        if not self.concerned:
+            return ()
+        serving = {"route", "task", "event", "background"}
+        return tuple(shared_sessions(self.infer, self.lifetimes, lambda f: self.entries.kind(f) in serving))
 
     def in_boundary(self, function: sym.Function, seen: frozenset[str] = frozenset()) -> str:
         """The kind of boundary a function is, is nested in, or is a private part of (called from nowhere else)."""

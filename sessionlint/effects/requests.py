@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sessionlint.effects.observations import Created, DrivenProvider
 from sessionlint.effects.scopes import OWN
 from sessionlint.facts.shape import Loc
 from sessionlint.project import symbols as sym
@@ -60,3 +61,21 @@ def _callable(analysis: Analysis, target: v.Value | None) -> sym.Function | None
     if isinstance(target, v.Instance):
         return analysis.infer.classes.method(target.cls, "__call__")
     return None
+
+
+def opened_from(analysis: Analysis, provider: sym.Function, depth: int = 0) -> frozenset[str]:
+    """What a provider makes its session with: the factories' definitions, followed through providers it uses itself."""
+    found: set[str] = set()
+    for seen in analysis.result(provider).observations:
+        if isinstance(seen, (Created, DrivenProvider)) and seen.provider is not None and depth < _MAX_DEPTH:
+            found |= opened_from(analysis, seen.provider, depth + 1)
+        elif isinstance(seen, Created):
+            head, _, rest = seen.text.partition(".")
+            symbol = analysis.table.lookup(provider.module, head)
+            home = f"{symbol.module.path}:{symbol.name}" if isinstance(symbol, sym.Global) else head
+            found.add(f"{home}.{rest}")
+    return frozenset(found)
+
+
+#: providers that use a provider that uses a provider
+_MAX_DEPTH = 4

@@ -34,6 +34,11 @@ def factories(infer: Inference) -> Iterator[Construction]:
     return _constructions(infer, lambda dotted: sqlalchemy.is_factory(dotted)[0], _FACTORY_NAMES)
 
 
+def sessions(infer: Inference) -> Iterator[Construction]:
+    """Every ``AsyncSession(...)`` and ``Session(...)`` outside tests."""
+    return _constructions(infer, lambda dotted: sqlalchemy.is_session(dotted) is not None, _SESSION_NAMES)
+
+
 def registries(infer: Inference) -> Iterator[Construction]:
     """Every ``scoped_session(...)`` and ``async_scoped_session(...)`` outside tests."""
     return _constructions(infer, lambda dotted: sqlalchemy.is_registry(dotted) is not None, _REGISTRY_NAMES)
@@ -54,7 +59,19 @@ def passes_on(call: s.Call) -> bool:
     return any(k.name is None for k in call.keywords)
 
 
+def reconfigured(infer: Inference, found: Construction, option: str) -> bool:
+    """Whether a factory is given ``option`` later: ``maker.configure(option=...)`` in the module that makes it."""
+    for module, function, call in infer.call_sites("configure"):
+        if module is found.module and keyword(call, option) is not None and isinstance(call.func, s.Attribute):
+            if isinstance(infer.expr(call.func.value, Scope(module, function)), v.Factory):
+                name = sym.dotted_text(call.func.value)
+                if any(expr is found.call for expr, _ in module.assigned.get(name, ())):
+                    return True
+    return False
+
+
 _FACTORY_NAMES = frozenset({"sessionmaker", "async_sessionmaker"})
+_SESSION_NAMES = frozenset({"Session", "AsyncSession"})
 _REGISTRY_NAMES = frozenset({"scoped_session", "async_scoped_session"})
 _ENGINE_NAMES = frozenset({"create_engine", "create_async_engine", "engine_from_config", "async_engine_from_config"})
 

@@ -4,6 +4,7 @@ A proof is a folder named like its rule (`ses202_commit_on_borrowed_session`) ho
 
 * `bad.py`   - a small program with the fault, written in the form the rule reports,
 * `good.py`  - the same work, repaired,
+* `bad_*.py`, `good_*.py` - modules of their own, where the fault lies between two files,
 * `proof.toml` - what a user sees, and what each program must observe on each database::
 
       symptom = "half of the order is saved after the caller gave up"
@@ -171,13 +172,15 @@ def report(proof: Proof, variant: str, backend: str, outcome: Run) -> str:
 
 
 def reported_codes(program: Path, *options: str) -> dict[str, list[int]]:
-    """Runs the analyser over a copy of `program` alone: code -> lines it was reported on.
+    """Runs the analyser over a copy of `program` and its own modules (`bad_*.py`): code -> lines it was reported on.
 
     Raises ProofError when the analyser neither ended with 0 (clean) nor with 1 (findings).
     """
     with tempfile.TemporaryDirectory(prefix="proof-check-") as directory:
         copy = Path(directory) / "program.py"
         copy.write_bytes(program.read_bytes())
+        for part in program.parent.glob(f"{program.stem}_*.py"):
+            (Path(directory) / part.name).write_bytes(part.read_bytes())
         command = [sys.executable, "-m", "sessionlint", "check", "--output-format", "json", "--no-cache", "--isolated"]
         done = subprocess.run(
             [*command, *options, "."],
