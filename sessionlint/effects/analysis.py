@@ -15,6 +15,7 @@ from sessionlint.config.settings import AnalysisSettings
 from sessionlint.effects.engine import Engine
 from sessionlint.effects.observations import Committed, DrivenProvider
 from sessionlint.effects.scopes import OWN
+from sessionlint.effects.session_calls import SessionCalls
 from sessionlint.effects.summary import Result
 from sessionlint.effects.timeline import Timeline, TimelineEvent
 from sessionlint.facts.shape import Call, FileFacts, Loc
@@ -91,6 +92,10 @@ class Analysis:
             for observation in result.observations:
                 if isinstance(observation, kind):
                     yield result.function, observation
+
+    @cached_property
+    def session_calls(self) -> SessionCalls:
+        return SessionCalls(self.infer)
 
     @cached_property
     def tables(self) -> Tables:

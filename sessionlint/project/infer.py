@@ -267,6 +267,10 @@ class Inference:
             return self.provided(called) if isinstance(called, v.FunctionRef) else v.UNKNOWN
         return v.UNKNOWN
 
+    def given(self, function: sym.Function, name: str) -> v.Value:
+        """What the places that call the function hand it as parameter ``name``, whatever it declares."""
+        return self._from_sites(function, name)
+
     def _from_sites(self, function: sym.Function, name: str) -> v.Value:
         """The union of the arguments at the places that call the function."""
         called = function.owner.name if function.name == "__init__" and function.owner else function.name
