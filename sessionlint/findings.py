@@ -121,11 +121,28 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """What became of findings since a revision; those that the report lists are the introduced ones.
+
+    ``base`` says which revision, ``fixed`` are gone (their places are those of the base), ``preexisting`` still there.
+    """
+
+    base: str
+    fixed: tuple[Finding, ...] = ()
+    preexisting: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """All that a reporter may see. Findings are sorted by place, then code."""
+    """All that a reporter may see. Findings are sorted by place, then code.
+
+    ``suppressed`` are silenced by a comment, ``accepted`` by the baseline.
+    """
 
     findings: tuple[Finding, ...] = ()
     suppressed: tuple[Finding, ...] = ()
+    accepted: tuple[Finding, ...] = ()
+    difference: Difference | None = None
     problems: tuple[Problem, ...] = ()
     unresolved: tuple[Unresolved, ...] = ()
     beliefs: Beliefs = field(default_factory=Beliefs)

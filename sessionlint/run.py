@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What to check: the project at ``root`` (absolute); ``paths`` relative to it filter the report only."""
+    """What to check: the project at ``root`` (absolute); ``paths`` relative to it filter the report only.
+
+    With ``touching`` a finding counts too when a step of its trace lies in ``paths``.
+    """
 
     root: str
     settings: Settings
     paths: tuple[str, ...] = ()
+    touching: bool = False
     command_line: CommandLine = field(default_factory=CommandLine)
     use_cache: bool = True
     progress: Callable[[str], None] = lambda _stage: None
@@ -53,11 +57,12 @@ class Project:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run. ``crashed`` are the rules that raised; ``warnings`` are for stderr."""
+    """A finished run. ``ran`` are the rules that ran, ``crashed`` those that raised; ``warnings`` are for stderr."""
 
     report: Report
     project: Project
     crashed: tuple[str, ...]
+    ran: frozenset[str] = frozenset()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -76,9 +81,10 @@ def gather(request: Request) -> Project:
         request.root,
         exclude=settings.exclude,
         respect_gitignore=settings.respect_gitignore,
-        named=request.paths,
+        named=() if request.touching else request.paths,
     )
-    if not any(in_paths(file, request.paths) for file in listing.files):
+    wanted = () if request.touching else request.paths
+    if not any(in_paths(file, wanted) for file in listing.files):
         where = ", ".join(request.paths) or request.root
         raise NothingToCheck(f"no Python files to check in {where}")
     sources: dict[str, bytes] = {}
@@ -173,7 +179,7 @@ def _check(request: Request, project: Project, started: float) -> Outcome:
             seconds=time.perf_counter() - started,
         ),
     )
-    return Outcome(report, project, tuple(crashed))
+    return Outcome(report, project, tuple(crashed), frozenset(ran))
 
 
 def _runs(rule: Rule, request: Request) -> bool:
@@ -200,12 +206,16 @@ def in_paths(file: str, paths: tuple[str, ...]) -> bool:
 
 def _reported(request: Request) -> Callable[[Finding], bool]:
     named = [path for path in request.paths if path not in ("", ".") and is_test(path + "/_.py")]
+    if request.touching:
+        named = []  # whoever names changed files has not asked for tests
 
     def decide(finding: Finding) -> bool:
         file = finding.place.file
+        files = {file, *(step.place.file for step in finding.trace)} if request.touching else {file}
+        here = any(in_paths(one, request.paths) for one in files)
         if finding.code == CANNOT_BE_PARSED[0]:
-            return in_paths(file, request.paths)  # what was not read at all is said wherever it stands
-        if not in_paths(file, request.paths) or ignored_in(file, finding.code, finding.name, request.settings):
+            return here  # what was not read at all is said wherever it stands
+        if not here or ignored_in(file, finding.code, finding.name, request.settings):
             return False
         return request.settings.tests or not is_test(file) or (bool(named) and in_paths(file, tuple(named)))
 

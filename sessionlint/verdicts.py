@@ -5,14 +5,14 @@ Pure over findings and sources. Must not run rules or print.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from sessionlint.findings import Finding, FixSafety, Place, Severity, fingerprint
 from sessionlint.selection import names_rule
 from sessionlint.source.read import ReadProblem, decode, lines_of
-from sessionlint.source.suppressions import Suppression, may_suppress, suppressions
+from sessionlint.source.suppressions import Suppression, may_suppress, suppressions, without_suppressions
 
 CANNOT_BE_PARSED = ("SES001", "cannot-be-parsed")
 UNUSED_SUPPRESSION = ("SES002", "unused-suppression")
@@ -82,7 +82,7 @@ def judge(
             and any(names_rule(word, finding.code, finding.name) for word in comment.codes)
         ]
         (silenced if over else kept).append(finding)
-    identified = _identified([*kept, *silenced], sources)
+    identified = with_fingerprints([*kept, *silenced], sources)
     quiet = {id_of(finding) for finding in silenced}
     wanted = [finding for finding in identified if is_reported(finding)]
     return Verdicts(
@@ -157,8 +157,10 @@ def _judge_comment(
         )
 
 
-def _identified(findings: Sequence[Finding], sources: Mapping[str, bytes]) -> list[Finding]:
-    """Sorted by place, then code, each with its fingerprint."""
+def with_fingerprints(
+    findings: Iterable[Finding], sources: Mapping[str, bytes], renamed: Mapping[str, str] | None = None
+) -> list[Finding]:
+    """Sorted by place, then code, each with its fingerprint; ``renamed`` gives files the names to identify them by."""
     ordered = sorted(findings, key=lambda one: (one.place, one.code, one.message))
     lines: dict[str, list[str]] = {}
     seen: dict[tuple[str, str, str, str], int] = {}
@@ -168,10 +170,11 @@ def _identified(findings: Sequence[Finding], sources: Mapping[str, bytes]) -> li
         if file not in lines:
             lines[file] = lines_of(sources.get(file, b""))
         at = finding.place.line - 1
-        statement = lines[file][at].strip() if 0 <= at < len(lines[file]) else ""
-        same = (finding.code, file, finding.function, " ".join(statement.split()))
+        statement = without_suppressions(lines[file][at]) if 0 <= at < len(lines[file]) else ""
+        known_as = (renamed or {}).get(file, file)
+        same = (finding.code, known_as, finding.function, " ".join(statement.split()))
         occurrence = seen.get(same, 0)
         seen[same] = occurrence + 1
-        identity = fingerprint(finding.code, file, finding.function, statement, occurrence)
+        identity = fingerprint(finding.code, known_as, finding.function, statement, occurrence)
         out.append(replace(finding, fingerprint=identity))
     return out

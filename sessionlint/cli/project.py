@@ -14,7 +14,6 @@ from sessionlint.config.errors import did_you_mean
 from sessionlint.config.load import Loaded, load, unknown_rule
 from sessionlint.config.settings import Settings, options
 from sessionlint.run import Request
-from sessionlint.selection import CommandLine
 from sessionlint.source.root import find_root
 from sessionlint.verdicts import OWN_RULES
 
@@ -56,6 +55,25 @@ def locate(paths: list[str] | None, config: str | None = None, isolated: bool = 
     return Target(root, tuple(dict.fromkeys(relative)), loaded, known)
 
 
+def locate_touched(paths: list[str] | None, config: str | None, isolated: bool) -> Target:
+    """The project here, with a filter by changed files; all of it where its own options are among the changes.
+
+    What is no Python file or is gone filters nothing in. Raises ``UsageProblem`` and ``ConfigErrors``.
+    """
+    if not paths:
+        raise UsageProblem("--touching needs PATHS: the changed files")
+    target = locate(None, config, isolated)
+    inside = [os.path.relpath(os.path.realpath(path), target.root).replace(os.sep, "/") for path in paths]
+    own = target.loaded.file
+    if own is not None and any(os.path.realpath(path) == os.path.realpath(own) for path in paths):
+        from sessionlint.config.load import options_text
+        from sessionlint.source.revision import committed
+
+        if options_text(own, committed(os.path.dirname(os.path.realpath(own)), own.name)) != options_text(own):
+            inside = []
+    return replace(target, paths=tuple(dict.fromkeys(inside)))
+
+
 def words_of(values: list[str] | None) -> tuple[str, ...]:
     """Repeated and comma-separated values of an option."""
     return tuple(word.strip() for value in values or () for word in value.split(",") if word.strip())
@@ -84,4 +102,4 @@ def request(target: Target, **changes: object) -> Request:
     """A request with the project's options, some replaced; None means not given."""
     given = {name: value for name, value in changes.items() if value is not None}
     settings: Settings = replace(target.loaded.settings, **given)  # type: ignore[arg-type]  # checked by the caller
-    return Request(target.root, settings, target.paths, CommandLine())
+    return Request(target.root, settings, target.paths)

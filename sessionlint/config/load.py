@@ -84,6 +84,22 @@ def _open(path: Path, *, explicit: bool) -> ConfigFile | None:
     return ConfigFile(path, text, ("tool", "sessionlint"), section)
 
 
+def options_text(path: Path, content: bytes | None = b"") -> str:
+    """The options that a file holds, as comparable text; ``content`` replaces what the file holds now.
+
+    ``None`` stands for a file that does not exist, and so does one that cannot be read.
+    """
+    try:
+        raw = path.read_bytes() if content == b"" else content
+        parsed = tomli.loads((raw or b"").decode("utf-8-sig"))
+    except (OSError, ValueError):
+        return ""
+    if path.name == "pyproject.toml":
+        tool = parsed.get("tool")
+        return repr(tool.get("sessionlint")) if isinstance(tool, dict) else "None"
+    return repr(parsed)
+
+
 def _syntax_problem(shown: str, text: str, error: tomli.TOMLDecodeError) -> ConfigProblem:
     message = str(error)
     place = re.search(r"\(at line (\d+), column (\d+)\)", message)

@@ -15,15 +15,31 @@ def found(report: Report) -> str:
     """``Found 9 findings (3 errors, 6 warnings) in 4 files. [*] 3 fixable with sessionlint fix.``"""
     findings = report.findings
     if not findings:
-        quiet = f" {_count(len(report.suppressed), 'finding')} suppressed." if report.suppressed else ""
-        return "Found no findings." + quiet
+        return ("Found nothing new." if report.accepted or report.difference else "Found no findings.") + _left_out(
+            report
+        )
     kinds = Counter(one.severity for one in findings)
     words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
     parts = ", ".join(_count(kinds[severity], word) for severity, word in words.items() if kinds[severity])
     files = len({one.place.file for one in findings})
     fixable = sum(1 for one in findings if one.fix is FixSafety.SAFE)
     fixes = f" [*] {fixable} fixable with sessionlint fix." if fixable else ""
-    return f"Found {_count(len(findings), 'finding')} ({parts}) in {_count(files, 'file')}.{fixes}"
+    new = "new " if report.difference or report.accepted else ""
+    head = f"Found {_count(len(findings), new + 'finding')} ({parts}) in {_count(files, 'file')}.{fixes}"
+    return head + (_left_out(report) if new else "")
+
+
+def _left_out(report: Report) -> str:
+    """What is known and not listed: suppressed, accepted, older than the change."""
+    parts = []
+    if report.difference is not None:
+        pre = len(report.difference.preexisting)
+        parts.append(f"{len(report.difference.fixed)} fixed, {pre} there before, since {report.difference.base}")
+    if report.accepted:
+        parts.append(f"{len(report.accepted)} accepted by the baseline")
+    if report.suppressed:
+        parts.append(f"{_count(len(report.suppressed), 'finding')} suppressed")
+    return "".join(f" {part}." for part in parts)
 
 
 def checked(report: Report, seconds: str) -> str:

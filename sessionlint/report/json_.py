@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 def render(report: Report, context: Context) -> str:
     """The report as one JSON object; paths are relative to the project root with forward slashes."""
     summary = report.summary
-    document = {
+    document: dict[str, object] = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "sessionlint", "version": context.version},
         "summary": {
@@ -23,6 +23,7 @@ def render(report: Report, context: Context) -> str:
             "unresolved_calls": summary.unresolved_calls,
             "findings": len(report.findings),
             "suppressed": len(report.suppressed),
+            "accepted": len(report.accepted),
         },
         "findings": [finding_object(one) for one in report.findings],
         "problems": [
@@ -30,6 +31,12 @@ def render(report: Report, context: Context) -> str:
             for one in report.problems
         ],
     }
+    if report.difference is not None:
+        document["difference"] = {
+            "base": report.difference.base,
+            "fixed": [finding_object(one) for one in report.difference.fixed],
+            "preexisting": [finding_object(one) for one in report.difference.preexisting],
+        }
     return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
 
 

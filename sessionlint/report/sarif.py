@@ -27,11 +27,7 @@ def render(report: Report, context: Context) -> str:
     """One run with every finding: new, suppressed, and what a baseline or an earlier commit already had."""
     rules = list(context.rules())
     at = {rule.code: number for number, rule in enumerate(rules)}
-    results = [_result(one, at, context) for one in report.findings]
-    results += [
-        _result(one, at, context) | {"suppressions": [{"kind": "inSource", "status": "accepted"}]}
-        for one in report.suppressed
-    ]
+    results = [_result(one, at, context) | more for findings, more in _kinds(report) for one in findings]
     run: _Object = {
         "tool": {
             "driver": {
@@ -47,6 +43,24 @@ def render(report: Report, context: Context) -> str:
         "results": results,
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=True) + "\n"
+
+
+def _kinds(report: Report) -> list[tuple[tuple[Finding, ...], _Object]]:
+    """All findings with what tells their kind."""
+    difference = report.difference
+    compared = difference is not None or bool(report.accepted)
+    kinds: list[tuple[tuple[Finding, ...], _Object]] = [
+        (report.findings, {"baselineState": "new"} if compared else {}),
+        (report.suppressed, {"suppressions": [{"kind": "inSource", "status": "accepted"}]}),
+        (
+            report.accepted,
+            {"baselineState": "unchanged", "suppressions": [{"kind": "external", "status": "accepted"}]},
+        ),
+    ]
+    if difference is not None:
+        kinds.append((difference.preexisting, {"baselineState": "unchanged"}))
+        kinds.append((difference.fixed, {"baselineState": "absent"}))
+    return kinds
 
 
 def _rule(rule: RuleText) -> _Object:

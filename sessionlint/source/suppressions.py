@@ -60,6 +60,14 @@ def suppressions(text: str) -> tuple[Suppression, ...]:
     return tuple(out)
 
 
+def without_suppressions(line: str) -> str:
+    """A line without its trailing suppression comment: adding one must not make a statement another."""
+    if "#" not in line:
+        return line.strip()
+    starts = [match.start() for pattern in (_NOQA, _OURS) for match in pattern.finditer(line)]
+    return line[: min(starts)].strip() if starts else line.strip()
+
+
 def _parse(comment: _Comment, logical: list[tuple[int, int]]) -> list[Suppression]:
     out = []
     for match in _NOQA.finditer(comment.text):

@@ -137,6 +137,7 @@ def test_json():
         "unresolved_calls": 2,
         "findings": 3,
         "suppressed": 0,
+        "accepted": 0,
     }
     assert document["findings"][1] == {
         "code": "SES201",
