@@ -8,14 +8,16 @@ from sessionlint.config.load import load
 from sessionlint.findings import Report
 from sessionlint.rules import registry
 from sessionlint.run import Request, check
+from sessionlint.selection import CommandLine
 from sessionlint.verdicts import OWN_RULES
 
 
-def report_on(root: Path, *, use_cache: bool = False) -> Report:
-    """Analyse the project at ``root`` with its own configuration.
+def report_on(root: Path, *, use_cache: bool = False, command_line: CommandLine | None = None) -> Report:
+    """Analyse the project at ``root`` with its own configuration; ``command_line`` selects rules on top of it.
 
     Raises ``NothingToCheck`` where there is no Python file and ``ConfigErrors`` where the configuration is wrong.
     """
     known = {**dict(OWN_RULES), **registry.codes_and_names()}
     loaded = load(root, known)
-    return check(Request(str(root), loaded.settings, use_cache=use_cache)).report
+    asked = command_line or CommandLine()
+    return check(Request(str(root), loaded.settings, command_line=asked, use_cache=use_cache)).report

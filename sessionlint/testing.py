@@ -31,7 +31,8 @@ def split_example(text: str) -> dict[str, str]:
 
 def check_example(text: str) -> list[tuple[str, int, str]]:
     """(file, line, code) of every finding on an example, all rules selected. Nothing of the example is run."""
-    from sessionlint import analyze
+    from sessionlint.api import report_on
+    from sessionlint.selection import CommandLine
 
     with tempfile.TemporaryDirectory(prefix="sessionlint-example-") as folder:
         root = Path(folder)
@@ -39,5 +40,5 @@ def check_example(text: str) -> list[tuple[str, int, str]]:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
-        report = analyze(root)
+        report = report_on(root, command_line=CommandLine(select=("ALL",)))
     return [(f.place.file, f.place.line, f.code) for f in report.findings]

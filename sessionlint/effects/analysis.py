@@ -65,7 +65,7 @@ class Analysis:
         self.settings = settings
         self.table = sym.SymbolTable(facts)
         self.infer = Inference(self.table)
-        self.engine = Engine(self.infer)
+        self.engine = Engine(self.infer, settings.slow_awaits)
         self.files = len(facts)
         self.concerned = any(_mentions_sqlalchemy(f) for f in facts)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
 from sessionlint.effects.catalog import Effect
+from sessionlint.effects.conditions import possible
 from sessionlint.effects.passing import Passing
 from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write, settle
 from sessionlint.effects.summary import Exposure, Summary, Variant
@@ -254,7 +255,8 @@ class Calls:
             return [state]
         if function.facts.is_async and not awaited:
             return [state]
-        _ = frame
+        if frame.engine.slow.runs(function):
+            frame.waiting.here("slow", f"{sym.dotted_text(call.func) or function.name}()", call.loc, state)
         return self.run(function, binding, call.loc, call, state)
 
     def run(
@@ -298,6 +300,7 @@ class Calls:
         frame = self._frame
         link = Link(frame.function.module.path, loc, f"{function.qualname}()")
         self._expose(summary, binding, link, state)
+        frame.waiting.inside(summary.waits, binding, link, state)
         frame.keeping.kept_by(summary, binding, loc, state)
         for name, transactions in summary.raises:
             failed = state.copy()
@@ -419,7 +422,7 @@ class Calls:
         )
         self._passing.check(v.FunctionRef(init, v.Instance(target.cls)), call, state)
         summary = frame.engine.result(init).summary
-        if not summary.touches and not summary.opens:
+        if not summary.touches and not summary.opens and not summary.waits:
             return [state]
         return self.instantiate(summary, init, binding, call.loc, None, state)
 
@@ -494,9 +497,8 @@ class Calls:
         kind = self._catalog.sink(dotted)
         if kind is not None:
             return self._elsewhere(kind, dotted, call, state, awaited)
-        if self._catalog.is_slow(dotted):
-            frame.foreign = True
-            frame.event(call.loc, "await", f"{sym.dotted_text(call.func) or dotted}()")
+        if frame.engine.slow.calls(dotted, awaited) and not _is_zero(call):
+            self.waits(dotted, call, state)
             frame.may_fail(state)
             return [state]
         if dotted in {"asyncio.wait_for", "asyncio.shield", "asyncio.run", "anyio.run", "asyncio.timeout"} or (
@@ -513,9 +515,21 @@ class Calls:
             self._unresolved(call, state)
         return [state]
 
+    def waits(self, dotted: str, call: s.Call, state: State) -> None:
+        """A call of the outside that takes its time."""
+        frame = self._frame
+        frame.foreign = True
+        text = f"{sym.dotted_text(call.func) or dotted}()"
+        frame.event(call.loc, "await", text)
+        frame.waiting.here("slow", text, call.loc, state)
+
     def awaits_inside(self, call: s.Call, state: State) -> list[State]:
         paths = [state]
         for _, value in self.arguments(call, state):
+            for option in v.options_of(value.item if isinstance(value, v.Sequence) else value):
+                if isinstance(option, v.ExternalObject) and option.dotted.endswith("()"):
+                    if self._frame.engine.slow.calls(option.dotted, True):
+                        self.waits(option.dotted, call, state)
             for work in self._coroutines(value):
                 paths = settle([p for q in paths for p in self.run(work.function, work.arguments(), call.loc, None, q)])
             if isinstance(value, v.FunctionRef) and not value.wrapper:
@@ -584,19 +598,9 @@ class Calls:
             self._taint(held, state)
 
 
-def possible(guards: tuple[tuple[str, str], ...], binding: Mapping[str, v.Value]) -> bool:
-    """Whether a callee's path can be taken with these arguments."""
-    for name, fact in guards:
-        value = binding.get(name)
-        if isinstance(value, v.Literal):
-            truthy = bool(value.value)
-            if (fact == "true" and not truthy) or (fact in {"none", "false", "falsy"} and truthy):
-                return False
-            if fact == "value" and value.value is None:
-                return False
-        elif isinstance(value, (v.Session, v.Instance)) and fact in {"none", "falsy", "false"}:
-            return False
-    return True
+def _is_zero(call: s.Call) -> bool:
+    """``asyncio.sleep(0)``: a turn for others, no wait."""
+    return len(call.args) == 1 and isinstance(call.args[0], s.Constant) and call.args[0].value == 0
 
 
 def _as_implementation(

@@ -25,7 +25,7 @@ class Catalog:
     transaction: dict[str, Effect]
     query: dict[str, Effect]
     sinks: dict[str, tuple[str, ...]]
-    slow: tuple[str, ...]
+    slow: dict[str, tuple[str, ...]]
 
     @property
     def harmless(self) -> tuple[str, ...]:
@@ -60,10 +60,6 @@ class Catalog:
         """Whether an outside call is known to leave the sessions it can reach alone."""
         return dotted.startswith(self.harmless) and _under(dotted, self.sinks["harmless"])
 
-    def is_slow(self, dotted: str) -> bool:
-        """Whether an outside call leaves the process and waits."""
-        return dotted.startswith(self.slow) and _under(dotted, self.slow)
-
 
 def _under(dotted: str, names: tuple[str, ...]) -> bool:
     """Whether a dotted path is one of ``names`` or lies below one."""
@@ -83,5 +79,5 @@ def load() -> Catalog:
         effects("transaction"),
         effects("query"),
         {kind: tuple(names) for kind, names in data["sinks"].items()},
-        tuple(data["slow"]["prefixes"]),
+        {library: tuple(words) for library, words in data["slow"].items()},
     )

@@ -6,6 +6,7 @@ Facts are kept by the dotted text of what was tested: ``none``, ``true``, ``fals
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sessionlint.effects.state import State
@@ -227,3 +228,18 @@ def _narrow(frame: Frame, test: s.Expr, state: State, wanted: bool) -> None:
         typed = frame.infer.annotations.value(test.args[1], frame.function.module, frame.function)
         if isinstance(typed, (v.Session, v.Instance, v.Entity)):
             state.env[subject.id] = v.reroot(typed, v.Origin("param", subject.id))
+
+
+def possible(guards: tuple[tuple[str, str], ...], binding: Mapping[str, v.Value]) -> bool:
+    """Whether a callee's path can be taken with these arguments."""
+    for name, fact in guards:
+        value = binding.get(name)
+        if isinstance(value, v.Literal):
+            truthy = bool(value.value)
+            if (fact == "true" and not truthy) or (fact in {"none", "false", "falsy"} and truthy):
+                return False
+            if fact == "value" and value.value is None:
+                return False
+        elif isinstance(value, (v.Session, v.Instance)) and fact in {"none", "falsy", "false"}:
+            return False
+    return True

@@ -6,8 +6,11 @@ by place.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sessionlint.effects import catalog
 from sessionlint.effects.interpreter import Frame
+from sessionlint.effects.slow import Slow
 from sessionlint.effects.state import State, Transaction, Write
 from sessionlint.effects.summary import Result
 from sessionlint.facts.shape import Call, Expr, Loc
@@ -20,9 +23,10 @@ from sessionlint.project.infer import Inference, Scope
 class Engine:
     """Interprets functions and remembers their results."""
 
-    def __init__(self, infer: Inference) -> None:
+    def __init__(self, infer: Inference, slow_awaits: Iterable[str]) -> None:
         self.infer = infer
         self.catalog = catalog.load()
+        self.slow = Slow(slow_awaits, self.catalog.slow)
         self._results: dict[str, Result] = {}
         self._running: dict[str, bool] = {}
         self._unresolved: dict[tuple[str, Loc], Unresolved] = {}

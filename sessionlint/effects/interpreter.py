@@ -77,6 +77,7 @@ class Frame:
         from sessionlint.effects.keeping import Keeping
         from sessionlint.effects.looping import Looping
         from sessionlint.effects.scopes import Scopes
+        from sessionlint.effects.waiting import Waiting
 
         self.engine = engine
         self.infer = engine.infer
@@ -110,6 +111,7 @@ class Frame:
         self.framing = Framing(self)
         self.looping = Looping(self)
         self.closing = Closing(self)
+        self.waiting = Waiting(self)
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
         #: parameters with a constant default: flags and optional objects that choose between paths
@@ -163,6 +165,7 @@ class Frame:
             inserted,
             self.foreign,
             tuple(sorted(self.stores)),
+            self.waiting.waits,
         )
         if self.function.facts.is_generator:
             self.result.after_yield = self.scopes.after_yield([e.state for e in normal])
@@ -477,7 +480,7 @@ class Frame:
         current = states
         self.exits.append([])
         if isinstance(stmt, s.For):
-            current = self.iteration.start(stmt, self.effects(stmt.iterable, states))
+            current = self.iteration.start(stmt, self.effects(stmt.iterable, states, stmt.is_async))
             for state in states:
                 skipped = state.copy()
                 over = sym.dotted_text(stmt.iterable)

@@ -300,6 +300,24 @@ class OpenedByHand:
     holding: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """A transaction is open while the function waits for the world.
+
+    ``kind`` is slow (a call that takes its time) or stream (a response that goes on after the function returned);
+    ``path`` and ``at`` are where the wait itself stands, ``chain`` the calls that lead there.
+    """
+
+    loc: Loc
+    kind: str
+    origin: Origin
+    text: str
+    path: str
+    at: Loc
+    owned: bool
+    chain: tuple[Link, ...] = ()
+
+
 Observation = (
     Created
     | ScopeEnd
@@ -323,4 +341,5 @@ Observation = (
     | BegunTwice
     | CommittedInLoop
     | OpenedByHand
+    | Waited
 )

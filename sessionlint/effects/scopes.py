@@ -132,7 +132,7 @@ class Scopes:
                 return frame.handlers.run(s.Try(stmt.body, (handler,), (), (), stmt.loc), states)
         closers: list[Closer] = []
         for item in stmt.items:
-            states = frame.effects(item.context, states)
+            states = frame.effects(item.context, states, stmt.is_async)
             made: list[Closer] = []
             for index, state in enumerate(states):
                 found = self._enter(item.context, item.target, state)

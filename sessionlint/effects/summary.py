@@ -18,6 +18,8 @@ from sessionlint.project.values import Origin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sessionlint.effects.waiting import Wait
+
 #: exits with different effects kept apart per function
 MAX_VARIANTS = 6
 #: places inside a function that a caller's pending writes are held against
@@ -134,6 +136,7 @@ class Summary:
     inserts: tuple[Class, ...] = ()
     foreign: bool = False
     stores: tuple[Store, ...] = ()
+    waits: tuple[Wait, ...] = ()
 
 
 #: of functions without effects, and of those still being worked out in a recursion

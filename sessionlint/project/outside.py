@@ -173,7 +173,7 @@ def call_method(
         if isinstance(receiver, v.Sequence):
             return (
                 receiver.item
-                if name in {"pop", "get", "popleft"}
+                if name in {"pop", "get", "popleft", "setdefault"}
                 else (receiver if name in {"values", "copy", "items"} else v.UNKNOWN)
             )
         if name in _ROW_METHODS:

@@ -93,3 +93,12 @@ def callers_steps(analysis: Analysis, function: Function, limit: int = 6) -> tup
                 text = f"{caller.qualname} calls {current.qualname}()"
                 waiting.append((caller, (step(caller.module.path, loc, text), *steps)))
     return best
+
+
+def opened_steps(analysis: Analysis, function: Function, before: Loc) -> tuple[Step, ...]:
+    """The last statement of the function that gave its transaction something to do before a place, as a step."""
+    found: tuple[Step, ...] = ()
+    for event in analysis.result(function).events:
+        if event.loc < before and event.kind in {"read", "write", "flush", "call", "enter"}:
+            found = (step(function.module.path, event.loc, f"{event.text} opened the transaction"),)
+    return found
