@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from sessionlint.config.settings import AnalysisSettings
 from sessionlint.effects.engine import Engine
+from sessionlint.effects.exits import Exits, UnitExit
 from sessionlint.effects.observations import Committed, DrivenProvider
 from sessionlint.effects.scopes import OWN
 from sessionlint.effects.session_calls import SessionCalls
@@ -119,6 +120,15 @@ class Analysis:
             if r.summary.touches or r.summary.opens or r.observations or r.summary.exposures
         }
         return len(touched)
+
+    # ---- units of work ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def unit_exits(self) -> tuple[UnitExit, ...]:
+        """How the project's own units of work leave, for every class that can be entered."""
+        exits = Exits(self.engine)
+        found = (exits.of(c) for c in self.table.classes.values() if self.concerned and not c.module.is_test)
+        return tuple(e for e in found if e is not None and not e.method.module.is_test)
 
     # ---- providers -------------------------------------------------------------------------------------------------
 
