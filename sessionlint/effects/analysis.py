@@ -19,6 +19,7 @@ from sessionlint.effects.scopes import OWN
 from sessionlint.effects.session_calls import SessionCalls
 from sessionlint.effects.summary import Result
 from sessionlint.effects.timeline import Timeline, TimelineEvent
+from sessionlint.effects.units import Units
 from sessionlint.facts.shape import Call, FileFacts, Loc
 from sessionlint.findings import Beliefs, Place, Unresolved
 from sessionlint.project import symbols as sym
@@ -129,6 +130,11 @@ class Analysis:
         exits = Exits(self.engine)
         found = (exits.of(c) for c in self.table.classes.values() if self.concerned and not c.module.is_test)
         return tuple(e for e in found if e is not None and not e.method.module.is_test)
+
+    @cached_property
+    def units(self) -> Units:
+        """How functions use units of work."""
+        return Units(self.engine)
 
     # ---- providers -------------------------------------------------------------------------------------------------
 
