@@ -29,8 +29,8 @@ def split_example(text: str) -> dict[str, str]:
     return {name: "\n".join(lines) + "\n" for name, lines in files.items()}
 
 
-def check_example(text: str) -> list[tuple[str, int, str]]:
-    """(file, line, code) of every finding on an example, all rules selected. Nothing of the example is run."""
+def check_example(text: str, *, every_rule: bool = True) -> list[tuple[str, int, str]]:
+    """(file, line, code) of every finding on an example, of all rules or of the default ones. Nothing of it is run."""
     from sessionlint.api import report_on
     from sessionlint.selection import CommandLine
 
@@ -40,5 +40,5 @@ def check_example(text: str) -> list[tuple[str, int, str]]:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
-        report = report_on(root, command_line=CommandLine(select=("ALL",)))
+        report = report_on(root, command_line=CommandLine(select=("ALL",) if every_rule else ()))
     return [(f.place.file, f.place.line, f.code) for f in report.findings]

@@ -525,11 +525,13 @@ class Calls:
 
     def awaits_inside(self, call: s.Call, state: State) -> list[State]:
         paths = [state]
-        for _, value in self.arguments(call, state):
+        arguments = self.arguments(call, state)
+        for _, value in arguments:  # side by side: what one of them opens is not open before the others start
             for option in v.options_of(value.item if isinstance(value, v.Sequence) else value):
                 if isinstance(option, v.ExternalObject) and option.dotted.endswith("()"):
                     if self._frame.engine.slow.calls(option.dotted, True):
                         self.waits(option.dotted, call, state)
+        for _, value in arguments:
             for work in self._coroutines(value):
                 paths = settle([p for q in paths for p in self.run(work.function, work.arguments(), call.loc, None, q)])
             if isinstance(value, v.FunctionRef) and not value.wrapper:

@@ -98,12 +98,8 @@ class Exits:
 
     def _skipped_in_try(self, cls: sym.Class, method: sym.Function, stmt: s.Try, safe: bool) -> s.Loc | None:
         final = safe or self._closes(cls, method, stmt.final)
-        caught = any(
-            is_broad(h) and (self._closes(cls, method, h.body) or not _raises(h.body)) for h in stmt.handlers
-        )
-        found = self._skipped(cls, method, stmt.body, final or caught) or self._skipped(
-            cls, method, stmt.orelse, final
-        )
+        caught = any(is_broad(h) and (self._closes(cls, method, h.body) or not _raises(h.body)) for h in stmt.handlers)
+        found = self._skipped(cls, method, stmt.body, final or caught) or self._skipped(cls, method, stmt.orelse, final)
         for handler in stmt.handlers:
             found = found or self._skipped(cls, method, handler.body, final)
         return found or self._skipped(cls, method, stmt.final, safe)
@@ -137,9 +133,7 @@ class Exits:
         found.update(*(self._effects(cls, method, c, depth) for a in call.args for c in _calls_in(a)))
         return frozenset("close" if name in _DELEGATES else name for name in found)
 
-    def _dispatched(
-        self, cls: sym.Class, method: sym.Function, call: s.Call, found: sym.Function
-    ) -> sym.Function:
+    def _dispatched(self, cls: sym.Class, method: sym.Function, call: s.Call, found: sym.Function) -> sym.Function:
         """``self.rollback()`` of a base class as the class at hand defines it."""
         if isinstance(call.func, s.Attribute) and isinstance(call.func.value, s.Name):
             if call.func.value.id == method.receiver:

@@ -305,7 +305,8 @@ class Waited:
     """A transaction is open while the function waits for the world.
 
     ``kind`` is slow (a call that takes its time) or stream (a response that goes on after the function returned);
-    ``path`` and ``at`` are where the wait itself stands, ``chain`` the calls that lead there.
+    ``path`` and ``at`` are where the wait itself stands, ``chain`` the calls that lead there; ``since`` is what opened
+    the transaction.
     """
 
     loc: Loc
@@ -315,6 +316,7 @@ class Waited:
     path: str
     at: Loc
     owned: bool
+    since: Link | None
     chain: tuple[Link, ...] = ()
 
 

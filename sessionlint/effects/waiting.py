@@ -50,9 +50,7 @@ class Waiting:
         """This function waits at ``loc``."""
         self._add(Wait(kind, self._frame.function.module.path, loc, text, frozenset()), state)
 
-    def inside(
-        self, waits: tuple[Wait, ...], binding: Mapping[str, v.Value], link: Link, state: State
-    ) -> None:
+    def inside(self, waits: tuple[Wait, ...], binding: Mapping[str, v.Value], link: Link, state: State) -> None:
         """A callee waits: what it did not settle of our sessions stays open meanwhile."""
         for wait in waits:
             if possible(wait.guards, binding):
@@ -69,9 +67,9 @@ class Waiting:
             if key in settled:
                 continue
             if transaction.open and not transaction.unknown and not transaction.closed:
-                frame.note(
-                    Waited(loc, wait.kind, origin, wait.text, wait.path, wait.loc, key.kind == "local", wait.chain)
-                )
+                own = key.kind == "local"
+                since = transaction.since
+                frame.note(Waited(loc, wait.kind, origin, wait.text, wait.path, wait.loc, own, since, wait.chain))
             if transaction.open or transaction.unknown or not transaction.entry:
                 answered.add(origin)
         key_of = (wait.kind, wait.path, wait.loc)

@@ -95,10 +95,6 @@ def callers_steps(analysis: Analysis, function: Function, limit: int = 6) -> tup
     return best
 
 
-def opened_steps(analysis: Analysis, function: Function, before: Loc) -> tuple[Step, ...]:
-    """The last statement of the function that gave its transaction something to do before a place, as a step."""
-    found: tuple[Step, ...] = ()
-    for event in analysis.result(function).events:
-        if event.loc < before and event.kind in {"read", "write", "flush", "call", "enter"}:
-            found = (step(function.module.path, event.loc, f"{event.text} opened the transaction"),)
-    return found
+def opened_steps(since: Link | None) -> tuple[Step, ...]:
+    """What opened a transaction, as a step."""
+    return () if since is None else (step(since.path, since.loc, f"{since.text} opened the transaction"),)

@@ -322,7 +322,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             "commit or roll back before the call, so that the connection goes back to the pool",
             "the transaction lasts as long as the answer takes",
             (
-                *opened_steps(analysis, function, seen.loc),
+                *opened_steps(seen.since),
                 *chain_steps(seen.chain),
                 step(seen.path, seen.at, f"{seen.text} leaves the process"),
             ),
