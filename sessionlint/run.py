@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from sessionlint.config.settings import AnalysisSettings, Settings, analysis_settings
 from sessionlint.config.versions import resolve
-from sessionlint.findings import Finding, Place, Problem, Report, Summary
+from sessionlint.findings import Finding, FixSafety, Place, Problem, Report, Summary
 from sessionlint.selection import CommandLine, ignored_in, is_selected
 from sessionlint.source.discover import Listing, python_files
 from sessionlint.source.read import ReadProblem, decode, read
 from sessionlint.source.roles import is_test
-from sessionlint.verdicts import CANNOT_BE_PARSED, OWN_RULES, judge, parse_finding
+from sessionlint.verdicts import CANNOT_BE_PARSED, OWN_RULES, Verdicts, judge, parse_finding
 
 if TYPE_CHECKING:
     from sessionlint.effects import Analysis
@@ -135,7 +135,19 @@ def check(request: Request) -> Outcome:
     return with_deep_stack(lambda: _check(request, project, started))
 
 
-def _check(request: Request, project: Project, started: float) -> Outcome:
+@dataclass(frozen=True)
+class Judged:
+    """What the rules say about the sources of a project, suppressions and filters applied."""
+
+    analysis: Analysis
+    verdicts: Verdicts
+    crashed: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    ran: frozenset[str]
+
+
+def judged(request: Request, project: Project) -> Judged:
+    """Analyse and judge; must run on a deep stack (``extraction.with_deep_stack``)."""
     from sessionlint.rules import registry
 
     analysis = analyse(project)
@@ -149,7 +161,7 @@ def _check(request: Request, project: Project, started: float) -> Outcome:
         if is_selected(code, name, defaults.get(code, True), request.settings, request.command_line)
     }
     raw: list[Finding] = []
-    problems = list(project.listing.problems)
+    problems: list[Problem] = []
     crashed: list[str] = []
     for rule in rules:
         try:
@@ -162,13 +174,19 @@ def _check(request: Request, project: Project, started: float) -> Outcome:
     if CANNOT_BE_PARSED[0] in ran:
         raw.extend(parse_finding(*fault) for fault in project.unparsed)
     verdicts = judge(registry.more_specific(raw), project.sources, known, frozenset(ran), _reported(request))
+    return Judged(analysis, verdicts, tuple(crashed), tuple(problems), frozenset(ran))
+
+
+def _check(request: Request, project: Project, started: float) -> Outcome:
+    found = judged(request, project)
+    analysis = found.analysis
     beliefs = analysis.beliefs
     if not beliefs.versions:
         beliefs = replace(beliefs, versions=tuple(str(one) for one in project.settings.versions.values()))
     report = Report(
-        findings=verdicts.findings,
-        suppressed=verdicts.suppressed,
-        problems=tuple(problems),
+        findings=marked(found.verdicts.findings, analysis, project.sources),
+        suppressed=found.verdicts.suppressed,
+        problems=(*project.listing.problems, *found.problems),
         unresolved=analysis.unresolved,
         beliefs=beliefs,
         summary=Summary(
@@ -179,7 +197,22 @@ def _check(request: Request, project: Project, started: float) -> Outcome:
             seconds=time.perf_counter() - started,
         ),
     )
-    return Outcome(report, project, tuple(crashed), frozenset(ran))
+    return Outcome(report, project, found.crashed, found.ran)
+
+
+def marked(findings: tuple[Finding, ...], analysis: Analysis, sources: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    """The findings with the truth about their repair: safe or unsafe only where a fixer has an edit for it."""
+    from sessionlint.fixes.registry import repairable
+
+    codes = repairable()
+    bare = tuple(replace(f, fix=FixSafety.NONE) if f.fix is not FixSafety.NONE else f for f in findings)
+    if not any(f.code in codes for f in bare):
+        return bare
+    from sessionlint.fixes.program import Program
+    from sessionlint.fixes.proposals import offers
+
+    offered = offers(Program(sources, analysis, bare))
+    return tuple(replace(f, fix=offered[f]) if f in offered else f for f in bare)
 
 
 def _runs(rule: Rule, request: Request) -> bool:

@@ -107,6 +107,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[FakeRule]:
     import sessionlint.rules
 
     monkeypatch.setattr("sessionlint.facts.extract", extract)
+    # fixers ask a real analysis; which repairs exist is tested with them
+    monkeypatch.setattr("sessionlint.run.marked", lambda findings, _analysis, _sources: findings)
     monkeypatch.setitem(sys.modules, "sessionlint.rules.registry", registry)
     monkeypatch.setitem(sys.modules, "sessionlint.effects", effects)
     monkeypatch.setattr(sessionlint.rules, "registry", registry, raising=False)

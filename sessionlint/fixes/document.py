@@ -1,0 +1,221 @@
+"""One source file to be edited: its exact text, its syntax tree, and the way between tree, facts and character offsets.
+
+Built for reading: edits are made from it, never in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from bisect import bisect_right
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TypeVar
+
+from sessionlint.facts import shape as s
+from sessionlint.facts import syntax
+from sessionlint.findings import Place
+from sessionlint.source.read import ReadProblem, declared_encoding, decode
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_Node = TypeVar("_Node", bound=ast.AST)
+
+
+class Uneditable(Exception):
+    """The file cannot be edited without risk; the message says why."""
+
+
+class Document:
+    """The text and tree of one file. Raises ``Uneditable`` for a file that could not be written back faithfully."""
+
+    def __init__(self, file: str, source: bytes) -> None:
+        text = decode(file, source)
+        if isinstance(text, ReadProblem):
+            raise Uneditable(f"it cannot be decoded: {text.message}")
+        self.file = file
+        self.source = source
+        self.text = text
+        self.encoding = declared_encoding(source)
+        ends = set(_LINE_END.findall(text))
+        if len(ends) > 1:
+            raise Uneditable("its line endings are mixed")
+        self.newline = ends.pop() if ends else "\n"
+        if text.encode(self.encoding) != source:
+            raise Uneditable(f"its bytes cannot be written back exactly as {self.encoding}")
+        self._starts = [0, *(m.end() for m in _LINE_END.finditer(text))]
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The syntax tree. Raises ``Uneditable`` where the file does not parse."""
+        try:
+            return syntax.parse(self.source)
+        except (syntax.SyntaxProblem, RecursionError) as problem:
+            raise Uneditable(f"it cannot be parsed: {problem}") from problem
+
+    # ---- places ----------------------------------------------------------------------------------------------------
+
+    def line_start(self, line: int) -> int:
+        """Offset of the first character of a 1-based line; the end of the text for the line after the last."""
+        return self._starts[line - 1] if line <= len(self._starts) else len(self.text)
+
+    def line_of(self, offset: int) -> int:
+        """The 1-based line of an offset."""
+        return bisect_right(self._starts, offset)
+
+    def line_text(self, line: int) -> str:
+        """A line without its line end."""
+        return self.text[self.line_start(line) : self.line_start(line + 1)].rstrip("\r\n")
+
+    def offset(self, line: int, column: int) -> int:
+        """Offset of a 1-based line and column in characters, as facts and findings have them."""
+        return self.line_start(line) + column - 1
+
+    def _at(self, line: int, utf8: int) -> int:
+        start = self.line_start(line)
+        text = self.text[start : self.line_start(line + 1)]
+        if text.isascii():
+            return start + utf8
+        return start + len(text.encode("utf-8", "surrogatepass")[:utf8].decode("utf-8", "ignore"))
+
+    def start(self, node: ast.AST) -> int:
+        """Where a node begins; decorators belong to what they decorate."""
+        decorators = getattr(node, "decorator_list", None)
+        if decorators:
+            return self.text.rindex("@", 0, self.start(decorators[0]))
+        return self._at(node.lineno, node.col_offset)  # type: ignore[attr-defined]
+
+    def end(self, node: ast.AST) -> int:
+        """Where a node ends, exclusive."""
+        return self._at(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+
+    def code(self, node: ast.AST) -> str:
+        """A node as written."""
+        return self.text[self.start(node) : self.end(node)]
+
+    def place(self, node: ast.AST) -> Place:
+        """Where a node stands, as findings and traces say it."""
+        start, end = self.start(node), self.end(node)
+        first, last = self.line_of(start), self.line_of(end)
+        return Place(self.file, first, start - self.line_start(first) + 1, last, end - self.line_start(last) + 1)
+
+    def indentation(self, node: ast.AST) -> str:
+        """The white space before the line a node begins on."""
+        line = self.line_text(self.line_of(self.start(node)))
+        return line[: len(line) - len(line.lstrip())]
+
+    @cached_property
+    def unit(self) -> str:
+        """One step of indentation, as the file writes it."""
+        for node in ast.walk(self.tree):
+            body = getattr(node, "body", None)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.For, ast.With)):
+                inner, outer = self.indentation(body[0]), self.indentation(node)  # type: ignore[index]
+                if inner.startswith(outer) and inner != outer:
+                    return inner[len(outer) :]
+        return "    "
+
+    # ---- nodes -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _parents(self) -> dict[ast.AST, ast.AST]:
+        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        return self._parents.get(node)
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The nodes around a node, innermost first."""
+        current = self._parents.get(node)
+        while current is not None:
+            yield current
+            current = self._parents.get(current)
+
+    def enclosing(self, node: ast.AST, kind: type[_Node] | tuple[type[_Node], ...]) -> _Node | None:
+        """The innermost node of a kind around a node."""
+        return next((one for one in self.ancestors(node) if isinstance(one, kind)), None)
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The innermost statement a node is or stands in."""
+        if isinstance(node, ast.stmt):
+            return node
+        found = self.enclosing(node, ast.stmt)
+        assert found is not None, "an expression stands in a statement"
+        return found
+
+    def block(self, stmt: ast.stmt) -> list[ast.stmt]:
+        """The list of statements that a statement stands in."""
+        parent = self._parents[stmt]
+        for name in ("body", "orelse", "finalbody", "handlers"):
+            inner = getattr(parent, name, None)
+            if isinstance(inner, list) and stmt in inner:
+                return inner
+        raise AssertionError("a statement stands in a block")
+
+    def function(self, facts: s.FunctionFacts) -> ast.FunctionDef | ast.AsyncFunctionDef:
+        """The definition of a function of the facts. Raises ``LookupError`` where the two do not fit."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                if node.name == facts.name and node.lineno == facts.loc.line:
+                    return node
+        raise LookupError(f"{self.file}: no definition of {facts.name} on line {facts.loc.line}")
+
+    def cls(self, facts: s.ClassFacts) -> ast.ClassDef:
+        """The definition of a class of the facts. Raises ``LookupError`` where the two do not fit."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ClassDef) and node.name == facts.name and node.lineno == facts.loc.line:
+                return node
+        raise LookupError(f"{self.file}: no definition of {facts.name} on line {facts.loc.line}")
+
+    def spanning(self, place: s.Loc | Place, kind: type[_Node] | tuple[type[_Node], ...]) -> _Node | None:
+        """The innermost node of a kind that covers a place."""
+        first, last = self.offset(place.line, place.column), self.offset(place.end_line, place.end_column)
+        best: _Node | None = None
+        for node in ast.walk(self.tree):
+            if isinstance(node, kind) and self.start(node) <= first and last <= self.end(node):
+                if best is None or self.end(node) - self.start(node) <= self.end(best) - self.start(best):
+                    best = node
+        return best
+
+    # ---- tokens ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def tokens(self) -> tuple[tokenize.TokenInfo, ...]:
+        """The tokens of the text, as far as the tokenizer of this interpreter reads it."""
+        found: list[tokenize.TokenInfo] = []
+        try:
+            found.extend(tokenize.generate_tokens(io.StringIO(self.text, newline="").readline))
+        except (tokenize.TokenError, SyntaxError) as error:
+            raise Uneditable(f"it cannot be tokenized: {error}") from error
+        return tuple(found)
+
+    @cached_property
+    def string_lines(self) -> frozenset[int]:
+        """Lines that begin inside a string: their leading white space is content."""
+        inside: set[int] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno != node.lineno:
+                if isinstance(node, ast.JoinedStr) or isinstance(node.value, (str, bytes)):
+                    inside.update(range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))
+        return frozenset(inside - self._implicit_joins)
+
+    @cached_property
+    def _implicit_joins(self) -> frozenset[int]:
+        """Lines on which a string token begins at the first character that is no white space: ``"a"\\n"b"``."""
+        return frozenset(
+            token.start[0]
+            for token in self.tokens
+            if tokenize.tok_name[token.type] in {"STRING", "FSTRING_START", "TSTRING_START"}
+            and not token.line[: token.start[1]].strip()
+            and token.line.count("\n") <= 1
+        )
+
+    @cached_property
+    def comments(self) -> dict[int, tuple[int, str]]:
+        """Line -> (offset, text) of its comment."""
+        return {
+            t.start[0]: (self.offset(t.start[0], t.start[1] + 1), t.string)
+            for t in self.tokens
+            if t.type == tokenize.COMMENT
+        }

@@ -1,0 +1,257 @@
+"""Which groups of edits hold: applied in memory, analysed again, undone where something new is found.
+
+Rounds against one state of the sources: all groups of a round are computed from the same text; those that hold become
+the next state, until a round changes nothing. Must not touch the disk and must not print.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sessionlint.findings import Finding, FixSafety, Step
+from sessionlint.fixes.compose import compose
+from sessionlint.fixes.document import Uneditable
+from sessionlint.fixes.edits import Edit, Group, Refusal
+from sessionlint.fixes.program import Program
+from sessionlint.fixes.proposals import propose
+
+MOST_ROUNDS = 25
+#: findings that a repair may leave behind, because a later round of the same run repairs them
+FOLLOW_UPS = frozenset({"SES002"})
+#: how long a chain of consequences one repair may have
+MOST_CONSEQUENCES = 12
+
+Key = tuple[str, str, str]
+#: what speaks against a repair: the reason and the chain that shows it
+Fault = tuple[str, tuple[Step, ...]]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the engine works with.
+
+    ``analyse`` gives the program of changed sources; ``closed`` says why a file may not be changed (empty: it may);
+    ``confirm`` is asked after every group with the files before and after, and gives the reason against it.
+    """
+
+    analyse: Callable[[Mapping[str, bytes]], Program]
+    wanted: Callable[[Finding], bool]
+    unsafe: bool = False
+    closed: Callable[[str], str] = lambda _file: ""
+    confirm: Callable[[Mapping[str, bytes], Mapping[str, bytes]], str] | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One repair: a group, with the groups that its consequences asked for."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return self.groups[0].findings
+
+    @property
+    def safety(self) -> FixSafety:
+        return FixSafety.SAFE if all(g.safety is FixSafety.SAFE for g in self.groups) else FixSafety.UNSAFE
+
+    @property
+    def files(self) -> frozenset[str]:
+        return frozenset().union(*(g.files for g in self.groups))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it. ``changed`` are the new bytes of every changed file; ``withheld`` groups need --unsafe-fixes."""
+
+    before: Program
+    after: Program
+    applied: tuple[Applied, ...]
+    refused: tuple[Refusal, ...]
+    withheld: tuple[Group, ...]
+
+    @property
+    def changed(self) -> dict[str, bytes]:
+        before = self.before.sources
+        return {f: s for f, s in self.after.sources.items() if before.get(f) != s}
+
+
+def repair(program: Program, means: Means) -> Outcome:
+    """Repair what can be repaired. Deterministic: the same sources give the same outcome."""
+    run = _Run(program, means)
+    for _ in range(MOST_ROUNDS):
+        if not run.round():
+            break
+    return Outcome(program, run.program, tuple(run.applied), tuple(run.refused), tuple(run.withheld))
+
+
+class _Run:
+    """The state of one repair. ``program`` is the state that all accepted groups have led to."""
+
+    def __init__(self, program: Program, means: Means) -> None:
+        self.program = program
+        self.means = means
+        self.applied: list[Applied] = []
+        self.refused: list[Refusal] = []
+        self.withheld: list[Group] = []
+        self._known = Counter(_key(f) for f in program.findings if f.code in FOLLOW_UPS)
+
+    def round(self) -> bool:
+        """Propose, try, keep what holds. Whether anything changed."""
+        proposals = propose(self.program, self._wanted)
+        self.refused = list(proposals.refusals)
+        self.withheld = []
+        candidates = self._admitted(proposals.groups)
+        base = self.program
+        kept: list[Group] = []
+        broken: list[tuple[Group, Program | None, Fault]] = []
+        size = 1 if self.means.confirm is not None else len(candidates)
+        for start in range(0, len(candidates), max(size, 1)):
+            self._settle(base, kept, candidates[start : start + size], broken)
+        self.applied.extend(Applied((group,)) for group in kept)
+        for group, after, fault in broken:
+            # consequences are worked out on the base that the group was tried on, so one such repair ends the round
+            if not kept and after is not None and self._completed(group, after):
+                return True
+            self.refused.append(Refusal(group.findings, group.title, *fault))
+        return bool(kept)
+
+    def _admitted(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups that may be tried now: allowed, in files that may be changed, not touching the same text."""
+        admitted: list[Group] = []
+        taken: list[Edit] = []
+        for group in groups:
+            if group.safety is not FixSafety.SAFE and not self.means.unsafe and not self._follows_up(group):
+                self.withheld.append(group)
+                continue
+            reason = self._closed(group)
+            if reason:
+                self.refused.append(Refusal(group.findings, group.title, reason))
+            elif not group.conflicts(taken):
+                admitted.append(group)
+                taken.extend(group.edits)
+        return admitted
+
+    def _closed(self, group: Group) -> str:
+        for file in sorted(group.files):
+            why = self.means.closed(file)
+            if why:
+                return f"`{file}` is not touched: {why}"
+        return ""
+
+    def _wanted(self, finding: Finding) -> bool:
+        return self.means.wanted(finding) or (finding.code in FOLLOW_UPS and not self._known[_key(finding)])
+
+    def _follows_up(self, group: Group) -> bool:
+        return all(f.code in FOLLOW_UPS for f in group.findings)
+
+    def _settle(
+        self,
+        base: Program,
+        kept: list[Group],
+        batch: Sequence[Group],
+        broken: list[tuple[Group, Program | None, Fault]],
+    ) -> None:
+        """Keep the groups of a batch that hold: all together if they do, else by halves."""
+        if not batch:
+            return
+        after, fault = self._tried(base, [*kept, *batch], batch)
+        if after is not None and fault is None:
+            self.program = after
+            kept.extend(batch)
+        elif fault is not None and len(batch) == 1:
+            broken.append((batch[0], after, fault))
+        else:
+            middle = len(batch) // 2
+            self._settle(base, kept, batch[:middle], broken)
+            self._settle(base, kept, batch[middle:], broken)
+
+    def _tried(
+        self, base: Program, groups: Sequence[Group], batch: Sequence[Group]
+    ) -> tuple[Program | None, Fault | None]:
+        """Apply and analyse: the program it gives (None where it gives none), and what speaks against the batch."""
+        try:
+            changed = compose(groups, base.document)
+        except Uneditable as error:
+            return None, (f"the result would be wrong: {error}", ())
+        after = self.means.analyse({**base.sources, **changed})
+        fault = against(self.program, after, batch)
+        return after, fault if fault is not None else self._unconfirmed(after)
+
+    def _unconfirmed(self, after: Program) -> Fault | None:
+        if self.means.confirm is None:
+            return None
+        reason = self.means.confirm(self.program.sources, after.sources)
+        return (reason, ()) if reason else None
+
+    def _completed(self, group: Group, after: Program) -> bool:
+        """Repair the consequences of a group until nothing new is found; all of it is one repair or none."""
+        groups = [group]
+        for _ in range(MOST_CONSEQUENCES):
+            fresh = _fresh(self.program, after)
+            proposals = propose(after, _among(fresh))
+            allowed = [g for g in proposals.groups if g.safety is FixSafety.SAFE or self.means.unsafe]
+            chosen: list[Group] = []
+            for one in allowed:
+                if not self._closed(one) and not one.conflicts(e for g in chosen for e in g.edits):
+                    chosen.append(one)
+            if not fresh or not chosen:
+                return False
+            try:
+                changed = compose(chosen, after.document)
+            except Uneditable:
+                return False
+            groups.extend(chosen)
+            after = self.means.analyse({**after.sources, **changed})
+            if against(self.program, after, [group]) is None:
+                if self._unconfirmed(after) is not None:
+                    return False
+                self.program = after
+                self.applied.append(Applied(tuple(groups)))
+                return True
+        return False
+
+
+def against(before: Program, after: Program, groups: Sequence[Group]) -> Fault | None:
+    """What the second analysis holds against some groups: (reason, chain), or None."""
+    fresh = _fresh(before, after)
+    for finding in after.findings:
+        if _key(finding) in fresh:
+            chain = finding.trace or (Step(finding.place, finding.message),)
+            return f"{finding.code} would appear at {finding.place}: {finding.message}", chain
+    had, has = _counted(before), _counted(after)
+    for group in groups:
+        for finding in group.findings:
+            promised = sum(_key(f) == _key(finding) for g in groups for f in g.findings)
+            if has[_key(finding)] > had[_key(finding)] - promised:
+                return f"{finding.code} would still be found in `{finding.function or finding.place.file}`", ()
+    lost = _unresolved(after) - _unresolved(before)
+    if lost:
+        file, call = min(lost)
+        return f"the call `{call}` in {file} could no longer be followed", ()
+    return None
+
+
+def _among(keys: frozenset[Key]) -> Callable[[Finding], bool]:
+    return lambda finding: _key(finding) in keys
+
+
+def _fresh(before: Program, after: Program) -> frozenset[Key]:
+    """Keys that are found more often than before."""
+    grown = _counted(after) - _counted(before)
+    return frozenset(key for key in grown if key[0] not in FOLLOW_UPS)
+
+
+def _counted(program: Program) -> Counter[Key]:
+    return Counter(_key(f) for f in program.findings)
+
+
+def _key(finding: Finding) -> Key:
+    """Findings before and after are compared by rule, file and function: lines move."""
+    return finding.code, finding.place.file, finding.function
+
+
+def _unresolved(program: Program) -> Counter[tuple[str, str]]:
+    return Counter((u.place.file, u.call) for u in program.analysis.unresolved)

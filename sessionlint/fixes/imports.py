@@ -1,0 +1,229 @@
+"""Names a repair needs in a file: how the file already spells them, else the import to add; imports nobody needs.
+
+Must not rewrite imports that stay.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from sessionlint.fixes.document import Document
+from sessionlint.fixes.edits import Edit, NeededImport
+
+_FUTURE = "__future__"
+
+
+def spelled(document: Document, module: str, name: str, at: int | None = None) -> tuple[str, NeededImport | None]:
+    """How to write ``module.name`` in a file, and the import that must be added for it (None if there is one).
+
+    ``module`` is absolute, or relative with leading dots. Raises ``LookupError`` where the bare name means something
+    else in the file.
+    """
+    for node in document.tree.body:
+        if isinstance(node, ast.ImportFrom) and _module_of(node) == module:
+            for alias in node.names:
+                if alias.name == name:
+                    return alias.asname or alias.name, None
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name == module and (alias.asname or "." not in module):
+                    return f"{alias.asname or alias.name}.{name}", None
+    if name in _bound(document):
+        raise LookupError(f"`{name}` means something else in {document.file}")
+    return name, NeededImport(document.file, module, name)
+
+
+def _module_of(node: ast.ImportFrom) -> str:
+    return "." * node.level + (node.module or "")
+
+
+def _bound(document: Document) -> frozenset[str]:
+    """Every name the file binds anywhere: shadowing is never worth a guess."""
+    found: set[str] = set()
+    for node in ast.walk(document.tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            found.add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+    return frozenset(found)
+
+
+def added(document: Document, needed: list[NeededImport]) -> list[Edit]:
+    """Edits that add imports: into a statement that reads from the same module, else as lines of their own."""
+    by_module: dict[str, set[str]] = {}
+    for one in needed:
+        by_module.setdefault(one.module, set()).add(one.name)
+    edits: list[Edit] = []
+    fresh: list[str] = []
+    for module in sorted(by_module, key=_import_order):
+        names = sorted(by_module[module])
+        node = _statement_from(document, module)
+        if node is not None:
+            edits.append(_extended(document, node, names))
+        else:
+            fresh.append(f"from {module} import {', '.join(names)}")
+    if fresh:
+        edits.extend(_placed(document, fresh))
+    return edits
+
+
+def _import_order(module: str) -> tuple[int, str]:
+    return (1 if module.startswith(".") else 0, module)
+
+
+def _statement_from(document: Document, module: str) -> ast.ImportFrom | None:
+    for node in document.tree.body:
+        if isinstance(node, ast.ImportFrom) and _module_of(node) == module:
+            if not any(alias.name == "*" for alias in node.names):
+                return node
+    return None
+
+
+def _extended(document: Document, node: ast.ImportFrom, names: list[str]) -> Edit:
+    """The new names behind the last one, in the layout that is there."""
+    last = node.names[-1]
+    end = document.end(last)
+    if document.line_of(document.start(last)) != node.lineno:
+        space = document.indentation(last)
+        line = document.text[document.line_start(document.line_of(document.start(last))) : document.start(last)]
+        if not line.strip():
+            return Edit(document.file, end, end, "".join(f",\n{space}{name}" for name in names))
+    ordered = sorted({*(_written(alias) for alias in node.names), *names}, key=str.lower)
+    simple = node.lineno == node.end_lineno and node.lineno not in document.comments
+    plain = [_written(alias) for alias in node.names]
+    if simple and plain == sorted(plain, key=str.lower):
+        start = document.start(node.names[0])
+        return Edit(document.file, start, end, ", ".join(ordered))
+    return Edit(document.file, end, end, "".join(f", {name}" for name in names))
+
+
+def _written(alias: ast.alias) -> str:
+    return f"{alias.name} as {alias.asname}" if alias.asname else alias.name
+
+
+def _placed(document: Document, lines: list[str]) -> list[Edit]:
+    """Import lines at their place: among the standard library's, in front of relative ones, else behind the last."""
+    import sys
+
+    edits = []
+    imports = [node for node in document.tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    imports = _leading(document, imports)
+    groups: dict[tuple[str, int], list[str]] = {}
+    for line in lines:
+        module = line.split()[1]
+        standard = module.partition(".")[0] in sys.stdlib_module_names
+        where, text = _where(document, imports, module, standard, line)
+        groups.setdefault((text, where), []).append(line)
+    for (style, where), some in groups.items():
+        body = "".join(f"{line}\n" for line in some)
+        edits.append(Edit(document.file, where, where, body if style == "plain" else _framed(style, body)))
+    return edits
+
+
+def _framed(style: str, body: str) -> str:
+    return {"before": body + "\n", "after": "\n" + body, "own": body + "\n\n", "alone": "\n" + body}[style]
+
+
+def _leading(document: Document, imports: list[ast.Import | ast.ImportFrom]) -> list[ast.Import | ast.ImportFrom]:
+    """The imports at the top of the file, ``__future__`` left out."""
+    kept: list[ast.Import | ast.ImportFrom] = []
+    for node in document.tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            kept.append(node)
+        elif (not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) and kept) or not isinstance(
+            node, ast.Expr
+        ):
+            break
+    return kept
+
+
+def _where(
+    document: Document, imports: list[ast.Import | ast.ImportFrom], module: str, standard: bool, line: str
+) -> tuple[int, str]:
+    """(offset, layout) of a new import line."""
+    import sys
+
+    def is_standard(node: ast.Import | ast.ImportFrom) -> bool:
+        name = _module_of(node) if isinstance(node, ast.ImportFrom) else node.names[0].name
+        return name.partition(".")[0] in sys.stdlib_module_names
+
+    ordinary = [n for n in imports if not (isinstance(n, ast.ImportFrom) and n.module == _FUTURE)]
+    if not ordinary:
+        future = [n for n in imports if n not in ordinary]
+        if future:
+            return document.line_start((future[-1].end_lineno or 0) + 1), "alone"
+        return _after_docstring(document)
+    alike = [n for n in ordinary if is_standard(n) == standard and (standard or _near(n, module))]
+    if alike:
+        before = [n for n in alike if _sorts_before(n, module)]
+        if before:
+            return document.line_start((before[-1].end_lineno or 0) + 1), "plain"
+        return document.line_start(document.line_of(document.start(alike[0]))), "plain"
+    if standard:
+        return document.line_start(document.line_of(document.start(ordinary[0]))), "before"
+    return document.line_start((ordinary[-1].end_lineno or 0) + 1), "plain"
+
+
+def _near(node: ast.Import | ast.ImportFrom, module: str) -> bool:
+    """Whether an import belongs to the same section as ``module``: relative, the same package, or neither."""
+    name = _module_of(node) if isinstance(node, ast.ImportFrom) else node.names[0].name
+    if module.startswith(".") or name.startswith("."):
+        return module.startswith(".") and name.startswith(".")
+    return name.partition(".")[0] == module.partition(".")[0]
+
+
+def _sorts_before(node: ast.Import | ast.ImportFrom, module: str) -> bool:
+    """isort's order inside a section: plain imports first, then by module."""
+    if isinstance(node, ast.Import):
+        return True
+    return _module_of(node).lower() <= module.lower()
+
+
+def _after_docstring(document: Document) -> tuple[int, str]:
+    body = document.tree.body
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if len(body) == 1:
+            return document.line_start((body[0].end_lineno or 0) + 1), "alone"
+        return document.line_start((body[0].end_lineno or 0) + 1), "alone"
+    if body:
+        return document.line_start(document.line_of(document.start(body[0]))), "own"
+    return len(document.text), "plain"
+
+
+def unused(document: Document, names: set[str]) -> list[Edit]:
+    """Edits that take top-level imports out whose name the file no longer uses (nor exports in ``__all__``)."""
+    used = {node.id for node in ast.walk(document.tree) if isinstance(node, ast.Name)}
+    used |= {
+        node.value for node in ast.walk(document.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    edits = []
+    for node in document.tree.body:
+        if not isinstance(node, (ast.ImportFrom, ast.Import)):
+            continue
+        gone = [a for a in node.names if (a.asname or a.name) in names - used]
+        if not gone or any(line in document.comments for line in range(node.lineno, (node.end_lineno or 0) + 1)):
+            continue
+        if len(gone) == len(node.names):
+            from sessionlint.fixes.rewrite import delete
+
+            edits.append(delete(document, node))
+            continue
+        edits.extend(_without(document, node, gone))
+    return edits
+
+
+def _without(document: Document, node: ast.Import | ast.ImportFrom, gone: list[ast.alias]) -> list[Edit]:
+    """Cut names out of an import, each with the comma and space that belong to it."""
+    edits = []
+    for alias in gone:
+        index = node.names.index(alias)
+        if index + 1 < len(node.names):
+            edits.append(Edit(document.file, document.start(alias), document.start(node.names[index + 1]), ""))
+        else:
+            before = next(a for a in reversed(node.names[:index]) if a not in gone)
+            edits.append(Edit(document.file, document.end(before), document.end(alias), ""))
+    return edits

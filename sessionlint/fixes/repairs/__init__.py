@@ -1,0 +1,1 @@
+"""The fixers, one per file; ``sessionlint.fixes`` says how to write one."""

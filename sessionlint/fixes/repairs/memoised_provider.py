@@ -1,0 +1,244 @@
+"""Builds an object on a request's session anew for every call, instead of remembering the first one.
+
+``if self._service is None: self._service = Service(Repository(db))`` and ``return self._service`` become
+``return Service(Repository(db))``; so do module globals, keyed memos and ``lru_cache``. Safe where the remembered
+class keeps nothing but what it is given; unsafe where its constructor makes state of its own (a lock, a cache), which
+from then on lives as long as one request. Refused where the remembered object is read elsewhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+
+from sessionlint.findings import Finding, FixSafety, Step
+from sessionlint.fixes.document import Document
+from sessionlint.fixes.edits import Edit, Group, Refusal
+from sessionlint.fixes.program import Program
+from sessionlint.fixes.rewrite import delete, delete_all, is_one_liner, replace, unwrap
+from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+
+CODES = ("SES115",)
+ORDER = 20
+TITLE = "build it for every call instead of remembering the first"
+_CACHES = frozenset({"lru_cache", "cache"})
+
+
+def propose(program: Program, findings: Sequence[Finding]) -> Iterator[Group | Refusal]:
+    """One group per remembered object."""
+    for finding in findings:
+        document = program.document(finding.place.file)
+        function = program.function(finding)
+        if finding.place.line == function.facts.loc.line:
+            yield from _uncached(program, document, function, finding)
+            continue
+        memo = _Memo.at(document, finding)
+        if isinstance(memo, str):
+            yield Refusal((finding,), TITLE, memo)
+            continue
+        yield memo.forgotten(program, function)
+
+
+def _uncached(
+    program: Program, document: Document, function: sym.Function, finding: Finding
+) -> Iterator[Group | Refusal]:
+    """Take ``@lru_cache`` off."""
+    node = document.function(function.facts)
+    for decorator in node.decorator_list:
+        name = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator).rpartition(".")[2]
+        if name in _CACHES:
+            line = document.line_of(document.start(decorator))
+            edit = Edit(
+                document.file, document.line_start(line), document.line_start((decorator.end_lineno or line) + 1), ""
+            )
+            released = program.released(document.file, [name])
+            yield Group("take the cache off", (finding,), FixSafety.UNSAFE, (edit,), (), released)
+
+
+class _Memo:
+    """``if TARGET is None: TARGET = value`` followed by ``return TARGET``."""
+
+    def __init__(
+        self, document: Document, finding: Finding, guard: ast.If, assign: ast.Assign | ast.AnnAssign, leave: ast.Return
+    ) -> None:
+        self.document = document
+        self.finding = finding
+        self.guard = guard
+        self.assign = assign
+        self.leave = leave
+        self.target = assign.targets[0] if isinstance(assign, ast.Assign) else assign.target
+
+    @classmethod
+    def at(cls, document: Document, finding: Finding) -> _Memo | str:
+        """The memo a finding points at, or why it has no such form."""
+        assign = document.spanning(finding.place, ast.Assign) or document.spanning(finding.place, ast.AnnAssign)
+        if assign is None or assign.value is None:
+            return "it is not remembered by a plain assignment"
+        target = assign.targets[0] if isinstance(assign, ast.Assign) else assign.target
+        guard = document.parent(assign)
+        if isinstance(assign, ast.Assign) and len(assign.targets) > 1:
+            return "it is remembered under several names"
+        if not isinstance(guard, ast.If) or guard.orelse or not _asks_whether_missing(guard.test, target):
+            return "it is not remembered by the usual `if it is None` in front of a `return`"
+        block = document.block(guard)
+        after = block[block.index(guard) + 1 :]
+        if not after or not isinstance(after[0], ast.Return) or after[0].value is None:
+            return "what is remembered is used for more than being returned"
+        if ast.unparse(after[0].value) != ast.unparse(target):
+            return "what is remembered is used for more than being returned"
+        return cls(document, finding, guard, assign, after[0])
+
+    def forgotten(self, program: Program, function: sym.Function) -> Group | Refusal:
+        """The group that builds the object anew."""
+        reader = self._reader(function)
+        if reader is not None:
+            step = Step(self.document.place(reader), f"{ast.unparse(self.target)} is read here")
+            return Refusal((self.finding,), TITLE, "the remembered object is used elsewhere", (step,))
+        edits = [*self._built(), *self._declaration(program, function)]
+        safety = FixSafety.UNSAFE if self._keeps_state(program, function) else FixSafety.SAFE
+        return Group(TITLE, (self.finding,), safety, tuple(edits))
+
+    def _built(self) -> list[Edit]:
+        """The guard's block in place of the guard, ending with the return."""
+        document, value = self.document, self.assign.value
+        assert value is not None
+        body = self.guard.body
+        if is_one_liner(document, self.guard):
+            start, end = document.start(self.guard), document.end(self.leave)
+            return [Edit(document.file, start, end, f"return {document.code(value)}")]
+        edits = unwrap(document, self.guard)
+        if body[-1] is self.assign:
+            start, end = document.start(self.assign), document.start(value)
+            return [*edits, Edit(document.file, start, end, "return "), delete_all(document, [self.leave])]
+        name = self._local_name()
+        header = Edit(document.file, document.start(self.assign), document.start(value), f"{name} = ")
+        return [*edits, header, replace(document, self.leave, f"return {name}")]
+
+    def _local_name(self) -> str:
+        words = self.target.attr if isinstance(self.target, ast.Attribute) else getattr(self.target, "id", "made")
+        name = words.strip("_") or "made"
+        around = self.document.enclosing(self.guard, ast.stmt)
+        taken = {n.id for n in ast.walk(around or self.document.tree) if isinstance(n, ast.Name)}
+        return f"new_{name}" if name in taken else name
+
+    def _reader(self, function: sym.Function) -> ast.AST | None:
+        """A place that reads what is remembered, besides the memo itself."""
+        mine = {*ast.walk(self.guard.test), *ast.walk(self.assign), *ast.walk(self.leave)}
+        holder = self.target.value if isinstance(self.target, ast.Subscript) else self.target
+        text = ast.unparse(holder)
+        if isinstance(holder, ast.Name) and holder.id not in function.facts.globals:
+            scope: ast.AST = self.document.function(function.facts)
+        elif isinstance(holder, ast.Attribute) and function.owner is not None:
+            scope = self.document.cls(function.owner.facts)
+        else:
+            scope = self.document.tree
+        for node in ast.walk(scope):
+            if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load) and node not in mine:
+                if ast.unparse(node) == text and not isinstance(self.target, ast.Subscript):
+                    return node
+        return None
+
+    def _declaration(self, program: Program, function: sym.Function) -> Iterator[Edit]:
+        """Where the memo starts as None, and its ``global``: gone where nobody else speaks of it."""
+        if isinstance(self.target, ast.Subscript):
+            return
+        name = self.target.attr if isinstance(self.target, ast.Attribute) else ast.unparse(self.target)
+        mine = {*ast.walk(self.guard), *ast.walk(self.leave)}
+        starts: list[ast.stmt] = []
+        statements: list[ast.stmt] = []
+        for node in ast.walk(self.document.tree):
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node is not self.assign and _starts(node, name):
+                starts.append(node)
+            elif isinstance(node, ast.Global) and name in node.names:
+                statements.append(node)
+        mine.update(inner for start in starts for inner in ast.walk(start))
+        cls = function.owner
+        inner = set(ast.walk(self.document.cls(cls.facts))) if cls is not None else set()
+        others = [
+            n
+            for n in ast.walk(self.document.tree)
+            if n not in mine
+            and (
+                (isinstance(n, ast.Attribute) and n.attr == name and (n in inner or not _of_self(n)))
+                or (isinstance(n, ast.Name) and n.id == name)
+            )
+        ]
+        foreign = re.compile(rb"(?<!\bself)(?<!\bcls)\." + name.encode() + rb"\b")
+        elsewhere = any(foreign.search(s) for f, s in program.sources.items() if f != self.document.file)
+        if cls is not None and program.analysis.infer.classes.subclasses(cls):
+            elsewhere = True
+        starts = [s for s in starts if cls is None or s in inner]
+        around = self.document.function(function.facts)
+        for stmt in statements:
+            assert isinstance(stmt, ast.Global)
+            if stmt in ast.walk(around) and len(stmt.names) == 1:
+                yield delete(self.document, stmt)
+        if not others and not elsewhere and len(starts) == 1:
+            yield delete(self.document, starts[0])
+
+    def _keeps_state(self, program: Program, function: sym.Function) -> bool:
+        from sessionlint.project.infer import Scope
+
+        infer = program.analysis.infer
+        for call in function.bindings.get(ast.unparse(self.target), ()):
+            value = infer.expr(call[1], Scope(function.module, function)) if call[0] == "value" else None  # type: ignore[arg-type]
+            for option in v.options_of(value) if value is not None else ():
+                if isinstance(option, v.Instance) and _makes_state(program, option.cls):
+                    return True
+        return False
+
+
+def _asks_whether_missing(test: ast.expr, target: ast.expr) -> bool:
+    text = ast.unparse(target)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return ast.unparse(test.operand) == text
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return False
+    left, right = ast.unparse(test.left), ast.unparse(test.comparators[0])
+    if isinstance(test.ops[0], (ast.Is, ast.Eq)):
+        return left == text and right == "None"
+    if isinstance(test.ops[0], ast.NotIn) and isinstance(target, ast.Subscript):
+        return left == ast.unparse(target.slice) and right == ast.unparse(target.value)
+    return False
+
+
+def _of_self(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
+
+
+def _starts(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
+    """``self.name: T | None = None``, at class or module level too."""
+    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+    if isinstance(node, ast.Assign) and len(node.targets) > 1:
+        return False
+    if not (isinstance(node.value, ast.Constant) and node.value.value is None):
+        return False
+    return target.attr == name if isinstance(target, ast.Attribute) else getattr(target, "id", "") == name
+
+
+def _makes_state(program: Program, cls: sym.Class, depth: int = 0) -> bool:
+    """Whether a constructor makes something that would outlive one call: containers, locks, anything from outside."""
+    infer = program.analysis.infer
+    init = infer.classes.method(cls, "__init__")
+    if init is None or depth > 3:
+        return False
+    node = program.document(init.module.path).function(init.facts)
+    for inner in ast.walk(node):
+        if isinstance(inner, (ast.Assign, ast.AnnAssign)) and inner.value is not None:
+            if isinstance(inner.value, (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)):
+                return True
+            if isinstance(inner.value, ast.Call):
+                made = _class_called(program, init, inner.value)
+                if made is None or _makes_state(program, made, depth + 1):
+                    return True
+    return False
+
+
+def _class_called(program: Program, function: sym.Function, call: ast.Call) -> sym.Class | None:
+    """The project's class that a call by a plain name constructs."""
+    if not isinstance(call.func, ast.Name):
+        return None
+    symbol = program.analysis.table.lookup(function.module, call.func.id)
+    return symbol if isinstance(symbol, sym.Class) else None
