@@ -31,13 +31,17 @@ if TYPE_CHECKING:
 class Request:
     """What to check: the project at ``root`` (absolute); ``paths`` relative to it filter the report only.
 
-    With ``touching`` a finding counts too when a step of its trace lies in ``paths``.
+    With ``touching`` a finding counts too when a step of its trace lies in ``paths``. ``buffers`` are files as an
+    editor holds them, whatever the disk says. Without ``honour_noqa`` another tool applies the ``noqa`` comments.
     """
 
     root: str
     settings: Settings
     paths: tuple[str, ...] = ()
     touching: bool = False
+    buffers: Mapping[str, bytes] = field(default_factory=dict)
+    honour_noqa: bool = True
+    extra_rules: tuple[Rule, ...] = ()
     command_line: CommandLine = field(default_factory=CommandLine)
     use_cache: bool = True
     progress: Callable[[str], None] = lambda _stage: None
@@ -83,6 +87,8 @@ def gather(request: Request) -> Project:
         respect_gitignore=settings.respect_gitignore,
         named=() if request.touching else request.paths,
     )
+    unsaved = {file for file in request.buffers if not os.path.exists(os.path.join(request.root, file))}
+    listing = replace(listing, files=tuple(sorted({*listing.files, *unsaved})))
     wanted = () if request.touching else request.paths
     if not any(in_paths(file, wanted) for file in listing.files):
         where = ", ".join(request.paths) or request.root
@@ -90,7 +96,7 @@ def gather(request: Request) -> Project:
     sources: dict[str, bytes] = {}
     unparsed: list[ParseProblem | ReadProblem] = []
     for file in listing.files:
-        content = read(request.root, file)
+        content = request.buffers[file] if file in request.buffers else read(request.root, file)
         fault = content if isinstance(content, ReadProblem) else decode(file, content)
         if isinstance(fault, ReadProblem):
             unparsed.append(fault)
@@ -152,9 +158,11 @@ def judged(request: Request, project: Project) -> Judged:
 
     analysis = analyse(project)
     known = {**dict(OWN_RULES), **registry.codes_and_names()}
-    rules = [rule for rule in registry.all_rules() if _runs(rule, request)]
+    every = (*registry.all_rules(), *request.extra_rules)
+    known |= {rule.code: rule.name for rule in request.extra_rules}
+    rules = [rule for rule in every if _runs(rule, request)]
     own = dict(OWN_RULES)
-    defaults = {rule.code: rule.default for rule in registry.all_rules()}
+    defaults = {rule.code: rule.default for rule in every}
     ran = {rule.code for rule in rules} | {
         code
         for code, name in own.items()
@@ -173,7 +181,9 @@ def judged(request: Request, project: Project) -> Judged:
             problems.append(_crash(rule, error))
     if CANNOT_BE_PARSED[0] in ran:
         raw.extend(parse_finding(*fault) for fault in project.unparsed)
-    verdicts = judge(registry.more_specific(raw), project.sources, known, frozenset(ran), _reported(request))
+    verdicts = judge(
+        registry.more_specific(raw), project.sources, known, frozenset(ran), _reported(request), request.honour_noqa
+    )
     return Judged(analysis, verdicts, tuple(crashed), tuple(problems), frozenset(ran))
 
 

@@ -6,6 +6,7 @@ Must not import rules: it sees codes, names and which are on by default.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from sessionlint.config.globs import matches
 from sessionlint.config.settings import Settings
 
 _EXACT = 100
+_PREFIX = re.compile(r"[A-Z]{3}\d*\Z")
 
 
 @dataclass(frozen=True)
@@ -60,4 +62,4 @@ def _one(code: str, name: str, word: str) -> int:
         return _EXACT
     if word == "ALL":
         return 0
-    return len(word) if word.startswith("SES") and code.startswith(word) else -1
+    return len(word) if _PREFIX.match(word) and code.startswith(word) else -1

@@ -47,16 +47,19 @@ def judge(
     known: Mapping[str, str],
     ran: frozenset[str],
     is_reported: Callable[[Finding], bool],
+    honour_noqa: bool = True,
 ) -> Verdicts:
     """Decide about every finding.
 
     ``known`` maps all codes to names, ``ran`` are the codes that ran: a suppression of a rule that did not run is not
-    unused. ``is_reported`` filters by path and per-file-ignores.
+    unused. ``is_reported`` filters by path and per-file-ignores. Without ``honour_noqa`` a ``noqa`` is used, but
+    silences nothing: another tool applies it.
     """
     unique = _without_repeats(raw)
     kept: list[Finding] = []
     silenced: list[Finding] = []
-    comments = {file: _comments(file, source) for file, source in sources.items() if may_suppress(source)}
+    prefixes = frozenset(code[:3] for code in known)
+    comments = {file: _comments(file, source, prefixes) for file, source in sources.items() if may_suppress(source)}
     used: set[tuple[str, Suppression, str]] = set()
     for finding in unique:
         hits = [
@@ -67,7 +70,8 @@ def judge(
             if names_rule(word, finding.code, finding.name)
         ]
         used.update(hits)
-        (silenced if hits else kept).append(finding)
+        hides = any(honour_noqa or comment.kind != "noqa" for _file, comment, _word in hits)
+        (silenced if hides else kept).append(finding)
     about_comments = [
         finding
         for file, found in comments.items()
@@ -81,7 +85,8 @@ def judge(
             if comment.covers(finding.place.line, finding.place.line)
             and any(names_rule(word, finding.code, finding.name) for word in comment.codes)
         ]
-        (silenced if over else kept).append(finding)
+        hides = any(honour_noqa or comment.kind != "noqa" for comment in over)
+        (silenced if hides else kept).append(finding)
     identified = with_fingerprints([*kept, *silenced], sources)
     quiet = {id_of(finding) for finding in silenced}
     wanted = [finding for finding in identified if is_reported(finding)]
@@ -106,11 +111,11 @@ def _without_repeats(raw: Iterable[Finding]) -> list[Finding]:
     return list(best.values())
 
 
-def _comments(file: str, source: bytes) -> tuple[Suppression, ...]:
+def _comments(file: str, source: bytes, prefixes: frozenset[str]) -> tuple[Suppression, ...]:
     text = decode(file, source)
     if isinstance(text, ReadProblem):
         text = "\n".join(lines_of(source))
-    return suppressions(text)
+    return suppressions(text, prefixes)
 
 
 def _judge_comment(

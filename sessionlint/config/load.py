@@ -18,7 +18,7 @@ from sessionlint.config.locate import Spot, Spots, locate
 from sessionlint.config.settings import Kind, Option, Settings, options
 from sessionlint.config.versions import LIBRARIES, parse_target
 
-_PREFIX = re.compile(r"SES\d{0,2}\Z")
+_PREFIX = re.compile(r"[A-Z]{3}\d{0,2}\Z")
 
 
 class ConfigFile(NamedTuple):

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sessionlint.findings import Finding, FixSafety, Severity
+from sessionlint.rules.installed import code_and_name, installed, load
 
 if TYPE_CHECKING:
     from sessionlint.effects import Analysis
@@ -45,7 +46,13 @@ class Rule:
 
 @lru_cache(maxsize=1)
 def codes_and_names() -> dict[str, str]:
-    """Code to name of every rule, from the file names alone."""
+    """Code to name of every rule, from the names of files and entry points alone. Raises ``ConfigErrors``."""
+    return {**own_codes_and_names(), **{code: code_and_name(point.module)[1] for code, point in installed().items()}}
+
+
+@lru_cache(maxsize=1)
+def own_codes_and_names() -> dict[str, str]:
+    """Code to name of the rules of this tool, from the file names alone."""
     found = {}
     for path in sorted(Path(__file__).parent.iterdir()):
         match = _FILE.match(path.name)
@@ -56,12 +63,19 @@ def codes_and_names() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def all_rules() -> tuple[Rule, ...]:
-    """Every rule, by code."""
-    return tuple(_load(code, name) for code, name in codes_and_names().items())
+    """Every rule, by code. Raises ``ConfigErrors`` where an installed rule cannot be loaded."""
+    own = tuple(rule_of(_own_module(code, name)) for code, name in own_codes_and_names().items())
+    return own + tuple(rule_of(load(point.module)) for point in installed().values())
 
 
-def _load(code: str, name: str) -> Rule:
-    module = importlib.import_module(f"sessionlint.rules.{code.lower()}_{name.replace('-', '_')}")
+def _own_module(code: str, name: str) -> ModuleType:
+    return importlib.import_module(f"sessionlint.rules.{code.lower()}_{name.replace('-', '_')}")
+
+
+def rule_of(module: ModuleType) -> Rule:
+    """The rule that a module describes; the module's name gives code and name."""
+    file = module.__name__.rpartition(".")[2]
+    code, name = file[:6].upper(), file[7:].replace("_", "-")
     doc = module.__doc__ or ""
     return Rule(
         code,

@@ -48,15 +48,15 @@ def may_suppress(source: bytes) -> bool:
     return b"sessionlint:" in source or b"noqa" in source or b"NOQA" in source or b"sessionlint :" in source
 
 
-def suppressions(text: str) -> tuple[Suppression, ...]:
-    """All suppression comments of a file's text that concern this tool."""
+def suppressions(text: str, prefixes: frozenset[str] = frozenset({"SES"})) -> tuple[Suppression, ...]:
+    """All suppression comments of a file's text that concern this tool: ``prefixes`` are those of its rules' codes."""
     try:
         comments, logical = _tokenized(text)
     except (tokenize.TokenError, SyntaxError, ValueError, RecursionError):
         comments, logical = _by_line(text)
     out: list[Suppression] = []
     for comment in comments:
-        out.extend(_parse(comment, logical))
+        out.extend(_parse(comment, logical, prefixes))
     return tuple(out)
 
 
@@ -68,13 +68,13 @@ def without_suppressions(line: str) -> str:
     return line[: min(starts)].strip() if starts else line.strip()
 
 
-def _parse(comment: _Comment, logical: list[tuple[int, int]]) -> list[Suppression]:
+def _parse(comment: _Comment, logical: list[tuple[int, int]], prefixes: frozenset[str]) -> list[Suppression]:
     out = []
     for match in _NOQA.finditer(comment.text):
         codes = tuple(code.upper() for code in _CODE.findall(match["codes"]))
-        ours = tuple(code for code in codes if code.startswith("SES"))
+        ours = tuple(code for code in codes if code[:3] in prefixes)
         if ours:
-            named = tuple(code for code in ours if code != "SES")
+            named = tuple(code for code in ours if len(code) > 3)
             out.append(_placed("noqa", named, comment, match, comment.line, comment.line))
     for match in _OURS.finditer(comment.text):
         inside = match["inside"] or ""
