@@ -20,7 +20,8 @@ _Words = Optional[list[str]]  # noqa: UP045  # typer reads this at run time
 _Text = Optional[str]  # noqa: UP045
 _Flag = Optional[bool]  # noqa: UP045
 _Number = Optional[int]  # noqa: UP045
-_FORMATS = "One of " + ", ".join(next(row.choices for row in options() if row.name == "output-format")) + "."
+_CHOICES = next(row.choices for row in options() if row.name == "output-format")
+_FORMATS = "One of " + ", ".join(_CHOICES) + "."
 
 
 def command(
@@ -28,7 +29,7 @@ def command(
     select: Annotated[_Words, typer.Option(help="Codes, prefixes or names to run instead of the default.")] = None,
     ignore: Annotated[_Words, typer.Option(help="Codes, prefixes or names not to run.")] = None,
     extend_select: Annotated[_Words, typer.Option(help="Codes, prefixes or names to run in addition.")] = None,
-    output_format: Annotated[_Text, typer.Option(help=_FORMATS)] = None,
+    output_format: Annotated[_Text, typer.Option(help=_FORMATS, autocompletion=lambda: list(_CHOICES))] = None,
     output_file: Annotated[_Text, typer.Option("--output-file", "-o", help="Write the report there.")] = None,
     fail_on: Annotated[_Text, typer.Option(help="Least severity that fails: info, warning or error.")] = None,
     config: Annotated[_Text, typer.Option(help="Configuration file to use.")] = None,

@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 _FIX = {"none": "no fix", "unsafe": "a fix exists, but only with --unsafe-fixes", "safe": "a safe fix exists"}
 
 
+def _known(incomplete: str) -> list[str]:
+    """Codes and names that a shell offers."""
+    from sessionlint.rules import registry
+
+    words = [word for pair in registry.codes_and_names().items() for word in pair]
+    return [word for word in words if word.startswith(incomplete)]
+
+
 def command(
-    what: Annotated[list[str], typer.Argument(help="A code, a name, or the text of an error.")],
+    what: Annotated[list[str], typer.Argument(help="A code, a name, or the text of an error.", autocompletion=_known)],
 ) -> int:
     """Say what a rule means, why it matters and what to do."""
     from sessionlint.cli.app import UsageProblem

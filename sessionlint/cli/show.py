@@ -20,7 +20,9 @@ _TOPICS = ("sessions", "models", "entrypoints", "unresolved", "config", "files")
 
 
 def command(
-    topic: Annotated[str, typer.Argument(help=", ".join(_TOPICS) + ".")] = "sessions",
+    topic: Annotated[
+        str, typer.Argument(help=", ".join(_TOPICS) + ".", autocompletion=lambda: list(_TOPICS))
+    ] = "sessions",
     path: Annotated[Optional[str], typer.Argument(help="The project, if not here.")] = None,  # noqa: UP045
     config: Annotated[Optional[str], typer.Option(help="Configuration file to use.")] = None,  # noqa: UP045
     isolated: Annotated[bool, typer.Option("--isolated", help="Use no configuration file.")] = False,
