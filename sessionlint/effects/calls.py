@@ -13,19 +13,21 @@ from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
 from sessionlint.effects.catalog import Effect
-from sessionlint.effects.conditions import possible
+from sessionlint.effects.conditions import Given, learn, place_text, possible
 from sessionlint.effects.passing import Passing
 from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write, settle
 from sessionlint.effects.summary import Exposure, Summary, Variant
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
+from sessionlint.project.arguments import argument_for
 from sessionlint.project.infer import place_origin
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame
 
 _MAX_TARGETS = 3
+_NO_PLACES: Mapping[str, str] = {}
 _ENTITY_SETTERS = frozenset({"builtins.setattr"})
 
 
@@ -245,7 +247,6 @@ class Calls:
     # ---- project functions -----------------------------------------------------------------------------------------
 
     def _function(self, target: v.FunctionRef, call: s.Call, state: State, awaited: bool) -> list[State]:
-        frame = self._frame
         arguments = self.arguments(call, state)
         positional = [x for n, x in arguments if not n]
         binding = self._infer.bind(target, positional, [(n, x) for n, x in arguments if n])
@@ -255,14 +256,20 @@ class Calls:
             return [state]
         if function.facts.is_async and not awaited:
             return [state]
-        if frame.engine.slow.runs(function):
-            frame.waiting.here("slow", f"{sym.dotted_text(call.func) or function.name}()", call.loc, state)
-        return self.run(function, binding, call.loc, call, state)
+        if self._frame.engine.slow.runs(function):
+            self._frame.waiting.here("slow", f"{sym.dotted_text(call.func) or function.name}()", call.loc, state)
+        return self.run(function, binding, call.loc, call, state, _places(function, call))
 
     def run(
-        self, function: sym.Function, binding: Mapping[str, v.Value], loc: s.Loc, call: s.Call | None, state: State
+        self,
+        function: sym.Function,
+        binding: Mapping[str, v.Value],
+        loc: s.Loc,
+        call: s.Call | None,
+        state: State,
+        places: Mapping[str, str] = _NO_PLACES,
     ) -> list[State]:
-        """The paths after a project function ran with these arguments."""
+        """The paths after a project function ran with these arguments; ``places`` names those that are variables."""
         frame = self._frame
         targets = [function]
         if function.is_abstract and function.owner is not None:
@@ -282,7 +289,8 @@ class Calls:
             frame.edge(one, loc, "call")
             if summary.touches or summary.exposures or summary.opens:
                 frame.event(loc, "call", one.qualname, one.key)
-            out.extend(self.instantiate(summary, one, bound, loc, call, state if len(targets) == 1 else state.copy()))
+            before = state if len(targets) == 1 else state.copy()
+            out.extend(self.instantiate(summary, one, bound, loc, call, before, places=places))
         return out
 
     def instantiate(
@@ -295,12 +303,14 @@ class Calls:
         state: State,
         variants: tuple[Variant, ...] | None = None,
         entered: bool = False,
+        places: Mapping[str, str] = _NO_PLACES,
     ) -> list[State]:
         """Apply a summary at a call site: one path per way the function may end."""
         frame = self._frame
         link = Link(frame.function.module.path, loc, f"{function.qualname}()")
-        self._expose(summary, binding, link, state)
-        frame.waiting.inside(summary.waits, binding, link, state)
+        given = self._given(binding, places, state)
+        self._expose(summary, given, link, state)
+        frame.waiting.inside(summary.waits, given, link, state)
         frame.keeping.kept_by(summary, binding, loc, state)
         for name, transactions in summary.raises:
             failed = state.copy()
@@ -315,14 +325,18 @@ class Calls:
         chosen = [
             variant
             for variant in (summary.variants if variants is None else variants)
-            if possible(variant.guards, binding)
+            if possible(variant.guards, given)
         ]
         out = []
         for index, variant in enumerate(chosen):
             after = state if index == len(chosen) - 1 else state.copy()
             self._transfer(variant.transactions, binding, link, after, entered)
             if call is not None:
-                after.results[id(call)] = variant.result
+                after.results[id(call), ""] = variant.result
+                after.results.update({(id(call), part): fact for part, fact in variant.parts})
+            for name, fact in variant.guards:
+                if name in places:
+                    learn(after, places[name], fact)
             out.append(after)
         if not out and summary.variants and variants is None:
             return [state]  # the arguments rule out every path: they are not what they seem
@@ -384,14 +398,14 @@ class Calls:
                 )
                 frame.update(state, mine, after)
 
-    def _expose(self, summary: Summary, binding: Mapping[str, v.Value], link: Link, state: State) -> None:
+    def _expose(self, summary: Summary, given: Given, link: Link, state: State) -> None:
         frame = self._frame
         if summary.opens:
             frame.opens = True
         for exposure in summary.exposures:
-            if not possible(exposure.guards, binding):
+            if not possible(exposure.guards, given):
                 continue
-            committed = frozenset().union(*(self.resolve(o, binding) for o in exposure.committed), frozenset())
+            committed = frozenset().union(*(self.resolve(o, given.binding) for o in exposure.committed), frozenset())
             here = frozenset(o for o, t in state.sessions.items() if t.committed or t.rolled_back)
             chain = (link, *exposure.chain)[:MAX_CHAIN]
             guards = frame.guards(state)
@@ -399,6 +413,11 @@ class Calls:
             hidden = {frame.key(o) for o in committed}
             visible = State(state.env, state.facts, {k: t for k, t in state.sessions.items() if k not in hidden})
             frame.expose(outward, visible)
+
+    def _given(self, binding: Mapping[str, v.Value], places: Mapping[str, str], state: State) -> Given:
+        known = {n: state.facts[at] for n, at in places.items() if at in state.facts}
+        optional = frozenset(n for n, at in places.items() if at in self._frame.switches and n not in known)
+        return Given(binding, known, optional)
 
     def _class(self, target: v.ClassRef, call: s.Call, state: State) -> list[State]:
         """Constructing: a session subclass opens a session; an ``__init__`` may do anything a function may."""
@@ -603,6 +622,17 @@ class Calls:
 def _is_zero(call: s.Call) -> bool:
     """``asyncio.sleep(0)``: a turn for others, no wait."""
     return len(call.args) == 1 and isinstance(call.args[0], s.Constant) and call.args[0].value == 0
+
+
+def _places(function: sym.Function, call: s.Call) -> Mapping[str, str]:
+    """Parameter to the variable it is given, for parameters given one."""
+    found = {}
+    for name in function.parameters:
+        argument = argument_for(function, call, name)
+        text = place_text(argument) if argument is not None else ""
+        if text:
+            found[name] = text
+    return found
 
 
 def _as_implementation(

@@ -7,7 +7,7 @@ Facts are kept by the dotted text of what was tested: ``none``, ``true``, ``fals
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects.state import State
 from sessionlint.facts import shape as s
@@ -54,22 +54,90 @@ def _measured(expr: s.Expr) -> s.Expr:
 
 
 def note_result(state: State, name: str, expr: s.Expr, found: v.Value) -> None:
-    """Remember the truth of a value just assigned to ``name``."""
+    """Remember the truth of a value just assigned to ``name``, and of its parts."""
     inner = expr.value if isinstance(expr, s.Await) else expr
-    known = state.results.get(id(inner))
+    known = state.results.get((id(inner), ""))
     measured = _measured(inner)
     if measured is not inner:
         known = state.facts.get(place_text(measured), known)
-    if known in {"true", "false", "none", "value", "falsy"}:
+    if known in _KNOWN:
         state.facts[name] = known
     elif isinstance(found, v.Literal):
-        state.facts[name] = "none" if found.value is None else ("true" if found.value else "false")
+        state.facts[name] = _truth_of_constant(found.value)
     elif isinstance(inner, s.Collection) and not inner.items:
         state.facts[name] = "false"
+    for part, fact in parts_of(inner, found, state).items():
+        state.facts[name + part] = fact
+
+
+def parts_of(expr: s.Expr, found: v.Value, state: State) -> dict[str, str]:
+    """What is known of the items and attributes of a value: ``[1]`` of a tuple, ``.created`` of a new object."""
+    inner = expr.value if isinstance(expr, s.Await) else expr
+    text = place_text(inner)
+    if text:
+        return {k[len(text) :]: x for k, x in state.facts.items() if k.startswith((f"{text}.", f"{text}["))}
+    parts: dict[str, s.Expr] = {}
+    if isinstance(inner, s.Collection) and inner.kind == "tuple":
+        parts = {f"[{index}]": item for index, item in enumerate(inner.items)}
     elif isinstance(inner, s.Collection) and inner.kind == "dict":
-        for key, item in zip(inner.keys, inner.items, strict=False):
-            if isinstance(key, s.Constant) and isinstance(item, s.Constant) and not isinstance(item.value, bytes):
-                state.facts[f"{name}[{key.value!r}]"] = "true" if item.value else "false"
+        keyed = zip(inner.keys, inner.items, strict=False)
+        parts = {f"[{key.value!r}]": item for key, item in keyed if isinstance(key, s.Constant)}
+    elif isinstance(inner, s.Call):
+        returned = {part: fact for (call, part), fact in state.results.items() if call == id(inner) and part}
+        if returned:
+            return returned
+        if isinstance(found, (v.Instance, v.Entity)):
+            parts = {f".{k.name}": k.value for k in inner.keywords if k.name}
+    facts = {part: _fact_of(item, state) for part, item in parts.items()}
+    return {part: fact for part, fact in facts.items() if fact}
+
+
+def note_parts(state: State, name: str, parts: dict[str, str], index: int) -> None:
+    """Unpacking: what is known of item ``index`` is known of ``name``."""
+    head = f"[{index}]"
+    for part, fact in parts.items():
+        if part.startswith(head):
+            state.facts[name + part[len(head) :]] = fact
+
+
+def _fact_of(expr: s.Expr, state: State) -> str:
+    """What is known of an expression's value; empty where nothing is."""
+    if isinstance(expr, s.Constant):
+        return _truth_of_constant(expr.value)
+    known = state.facts.get(place_text(expr))
+    if known is not None:
+        return known
+    answer = truth(expr, state)
+    return "" if answer is None else ("true" if answer else "falsy")
+
+
+def _truth_of_constant(value: object) -> str:
+    return "none" if value is None else ("true" if value else "false")
+
+
+_KNOWN = frozenset({"true", "false", "none", "value", "falsy"})
+
+
+def contradict(known: str | None, asked: str) -> bool:
+    """Whether two facts cannot both be true of one value."""
+    if known is None or known == asked:
+        return False
+    return {known, asked} in _CONTRADICTIONS
+
+
+_CONTRADICTIONS: tuple[set[str], ...] = (
+    {"true", "falsy"},
+    {"true", "false"},
+    {"true", "none"},
+    {"value", "none"},
+    {"false", "none"},
+)
+
+
+def learn(state: State, text: str, fact: str) -> None:
+    """Add a fact about a place where it says more than what is known."""
+    if state.facts.get(text) in {None, "falsy", "value"} and fact in _KNOWN:
+        state.facts[text] = fact
 
 
 def truth(test: s.Expr, state: State) -> bool | None:
@@ -87,7 +155,7 @@ def truth(test: s.Expr, state: State) -> bool | None:
         return True if known == "true" else None
     if isinstance(test, (s.Call, s.Await)):
         inner_call = test.value if isinstance(test, s.Await) else test
-        known = state.results.get(id(inner_call))
+        known = state.results.get((id(inner_call), ""))
         if known in {"none", "false"}:
             return False
         return True if known == "true" else None
@@ -230,16 +298,28 @@ def _narrow(frame: Frame, test: s.Expr, state: State, wanted: bool) -> None:
             state.env[subject.id] = v.reroot(typed, v.Origin("param", subject.id))
 
 
-def possible(guards: tuple[tuple[str, str], ...], binding: Mapping[str, v.Value]) -> bool:
+class Given(NamedTuple):
+    """What a callee is given: values by parameter, what this path knows of the variables among them, and which of
+    them are optional parameters of ours that nobody has asked for yet."""
+
+    binding: Mapping[str, v.Value]
+    known: Mapping[str, str]
+    optional: frozenset[str]
+
+
+def possible(guards: tuple[tuple[str, str], ...], given: Given) -> bool:
     """Whether a callee's path can be taken with these arguments."""
     for name, fact in guards:
-        value = binding.get(name)
+        if contradict(given.known.get(name), fact):
+            return False
+        value = given.binding.get(name)
         if isinstance(value, v.Literal):
             truthy = bool(value.value)
             if (fact == "true" and not truthy) or (fact in {"none", "false", "falsy"} and truthy):
                 return False
             if fact == "value" and value.value is None:
                 return False
-        elif isinstance(value, (v.Session, v.Instance)) and fact in {"none", "falsy", "false"}:
-            return False
+        elif isinstance(value, (v.Session, v.Instance)) and name not in given.optional:
+            if fact in {"none", "falsy", "false"} and given.known.get(name) not in {"none", "falsy", "false"}:
+                return False
     return True

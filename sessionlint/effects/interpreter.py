@@ -11,7 +11,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects import observations as obs
-from sessionlint.effects.conditions import assume, forget, note_growth, note_result, place_text, root_name, truth
+from sessionlint.effects.conditions import (
+    assume,
+    forget,
+    note_growth,
+    note_parts,
+    note_result,
+    parts_of,
+    place_text,
+    root_name,
+    truth,
+)
+from sessionlint.effects.forgetting import Forgetting
 from sessionlint.effects.handlers import Failure, Handlers
 from sessionlint.effects.state import EMPTY, State, Transaction, WriteKey, settle
 from sessionlint.effects.summary import (
@@ -36,6 +47,10 @@ if TYPE_CHECKING:
 
 #: the one key of all sessions a function was handed, as long as nothing shows that they differ
 INJECTED = v.Origin("param", "*")
+#: fact of a parameter that was rebound before anything was asked of it
+_UNTOLD = "untold"
+#: facts about the value that is returned stand under a word no name can be
+_RETURNED = "return"
 #: nested loops that are run twice each
 _LOOPS_TWICE = 3
 
@@ -115,7 +130,8 @@ class Frame:
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
         #: parameters with a constant default: flags and optional objects that choose between paths
-        self._switches = tuple(n for n, p in function.parameters.items() if _is_switch(p))
+        self.switches = tuple(n for n, p in function.parameters.items() if _is_switch(p))
+        self._forgetting = Forgetting(function, self.switches)
         self._distinct = engine.distinct_sessions(function)
         self._entities = frozenset(
             n for n in function.parameters if isinstance(engine.infer.parameter(function, n), v.Entity)
@@ -184,11 +200,12 @@ class Frame:
                     self.note(obs.Ended(exit_.loc, origin, writes, leaving, committed))
 
     def _variants(self, ends: list[tuple[str, State]]) -> tuple[Variant, ...]:
-        return fold(Variant(r, self._exported(state), self.guards(state)) for r, state in ends)
+        return fold(Variant(r, self._exported(state), self.guards(state), _returned_parts(state)) for r, state in ends)
 
     def guards(self, state: State) -> tuple[tuple[str, str], ...]:
         """What this path has found out about the function's own arguments, for callers that know them."""
-        return tuple(sorted((n, state.facts[n]) for n in self._switches if n in state.facts))
+        found = ((n, state.facts.get(f"{n}?", state.facts.get(n, _UNTOLD))) for n in self.switches)
+        return tuple(sorted((n, fact) for n, fact in found if fact != _UNTOLD))
 
     def _exported(self, state: State) -> tuple[tuple[v.Origin, Transaction], ...]:
         """The transactions a caller may care about, keyed by an origin the caller can resolve."""
@@ -286,7 +303,10 @@ class Frame:
         for stmt in body:
             if not states:
                 break
-            states = settle(self._statement(stmt, states))
+            states = self._statement(stmt, states)
+            if len(states) > 1:
+                self._forgetting.drop_dead(states, stmt)
+                states = settle(states)
         return states
 
     def _statement(self, stmt: s.Stmt, states: list[State]) -> list[State]:
@@ -355,8 +375,10 @@ class Frame:
 
     def _assign_one(self, target: s.Expr, found: v.Value, expr: s.Expr, state: State, loc: s.Loc) -> None:
         if isinstance(target, s.Name):
-            if target.id in self.function.parameters and state.facts.get(target.id) in {"none", "falsy"}:
-                state.facts[f"{target.id}?"] = "none"  # a default takes the place of what was not given
+            if target.id in self.function.parameters:
+                # what the caller gave is asked by the first test; from here on the name means something else
+                given = "none" if state.facts.get(target.id) in {"none", "falsy"} else _UNTOLD
+                state.facts.setdefault(f"{target.id}?", given)
             tied = self._tied(expr, state)
             forget(state, target.id)
             if tied:
@@ -367,9 +389,12 @@ class Frame:
             if target.id in self.function.facts.globals:
                 self.keeping.stored(target, found, expr, state, loc)
         elif isinstance(target, s.Collection):
+            parts = parts_of(expr, found, state)
             for index, item in enumerate(target.items):
                 inner = item.value if isinstance(item, s.Starred) else item
                 self._assign_one(inner, self.infer.item(found, index), expr, state, loc)
+                if parts and inner is item and place_text(inner):
+                    note_parts(state, place_text(inner), parts, index)
         else:
             forget(state, place_text(target))
             if not _normalises(target, expr):
@@ -429,6 +454,8 @@ class Frame:
             if stmt.value is not None:
                 found = self.value(stmt.value, state)
                 result = result_of(found, stmt.value, state)
+                for part, fact in parts_of(stmt.value, found, state).items():
+                    state.facts[_RETURNED + part] = fact
                 self.scopes.escapes(stmt.value, found, state, stmt.loc)
                 self._returned(found, state, stmt.loc)
             keys = state.tied.get(root_name(stmt.value)) if stmt.value is not None and result == "any" else None
@@ -491,6 +518,7 @@ class Frame:
                 done.append(skipped)
         self._loops += 1
         self.looping.enter(stmt)
+        self._forgetting.enter_loop(stmt)
         # two rounds reach the fixed point; deeper loops get one, or the rounds would multiply
         for _ in range(2 if self._loops <= _LOOPS_TWICE else 1):
             entered = []
@@ -517,6 +545,7 @@ class Frame:
                 done.extend(state.copy() for state in current)
         self._loops -= 1
         self.looping.leave(stmt)
+        self._forgetting.leave_loop()
         inner_exits = self.exits.pop()
         if isinstance(stmt, s.For):
             for exit_ in inner_exits:
@@ -616,6 +645,11 @@ class Frame:
         return settle(out)
 
 
+def _returned_parts(state: State) -> tuple[tuple[str, str], ...]:
+    """What is known of the parts of the returned value."""
+    return tuple(sorted((k[len(_RETURNED) :], x) for k, x in state.facts.items() if k.startswith(_RETURNED)))
+
+
 def _is_switch(parameter: s.Parameter) -> bool:
     annotation = parameter.annotation
     flag = isinstance(annotation, s.Name) and annotation.id == "bool"
@@ -639,7 +673,7 @@ def result_of(found: v.Value, expr: s.Expr, state: State) -> str:
     if known is not None:
         return "true" if known else ("none" if state.facts.get(place_text(expr)) == "none" else "false")
     inner = expr.value if isinstance(expr, s.Await) else expr
-    return state.results.get(id(inner), "any")
+    return state.results.get((id(inner), ""), "any")
 
 
 __all__ = ["INJECTED", "Exit", "Frame", "Owned"]

@@ -9,7 +9,8 @@ from sessionlint.effects.state import State
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Scope, argument_for
+from sessionlint.project.arguments import argument_for
+from sessionlint.project.infer import Scope
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame

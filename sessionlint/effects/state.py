@@ -5,6 +5,7 @@ Frozen per session, copied per path. Joining is union of what may be pending; no
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -167,7 +168,7 @@ class State:
         env: dict[str, Value],
         facts: dict[str, str],
         sessions: dict[Origin, Transaction],
-        results: dict[int, str] | None = None,
+        results: dict[tuple[int, str], str] | None = None,
         broken: dict[Origin, Broken] | None = None,
         tied: dict[str, frozenset[WriteKey]] | None = None,
         spent: dict[Origin, Loc] | None = None,
@@ -176,7 +177,7 @@ class State:
         self.env = env
         self.facts = facts
         self.sessions = sessions
-        #: truth of what calls returned, by the identity of the call expression
+        #: truth of what calls returned and of its parts, by the identity of the call expression and the part
         self.results = results if results is not None else {}
         #: sessions left half done by a handler that did not raise
         self.broken = broken if broken is not None else {}
@@ -240,27 +241,48 @@ class State:
 
 
 def settle(states: list[State], limit: int = MAX_PATHS) -> list[State]:
-    """Fold equal paths together, and join the rest down to ``limit``."""
+    """Fold equal paths together; above ``limit``, join those that differ least first.
+
+    Which writes are pending is the least of it, then what is known of attributes, then of local flags. Whether
+    anything is pending at all, and whether it was committed, is kept apart to the last.
+    """
     if len(states) <= 1:
         return states
-    by_sessions: dict[tuple[object, ...], State] = {}
-    for state in states:
-        key = (
-            tuple(sorted(((o, t) for o, t in state.sessions.items()), key=lambda item: item[0])),
-            tuple(sorted(state.facts.items())),
-        )
-        known = by_sessions.get(key)
-        by_sessions[key] = known.join(state) if known is not None else state
-    folded = list(by_sessions.values())
-    if len(folded) <= limit:
-        return folded
-    by_transactions: dict[tuple[object, ...], State] = {}
-    for state in folded:
-        rough = tuple(sorted(((o, t.outcome) for o, t in state.sessions.items()), key=lambda item: item[0]))
-        known = by_transactions.get(rough)
-        by_transactions[rough] = known.join(state) if known is not None else state
-    folded = list(by_transactions.values())
+    folded = states
+    for key in (_whole, _without_details, _with_flags, _outcomes):
+        if len(folded) > limit or key is _whole:
+            folded = _joined(folded, key)
     while len(folded) > limit:
         last = folded.pop()
         folded[-1] = folded[-1].join(last)
     return folded
+
+
+def _joined(states: list[State], key: Callable[[State], Hashable]) -> list[State]:
+    """One path for all that agree in ``key``, in the order of the first."""
+    found: dict[Hashable, State] = {}
+    for state in states:
+        same = key(state)
+        known = found.get(same)
+        found[same] = known.join(state) if known is not None else state
+    return list(found.values())
+
+
+def _sorted(sessions: dict[Origin, Transaction]) -> tuple[tuple[Origin, Transaction], ...]:
+    return tuple(sorted(sessions.items(), key=lambda item: item[0]))
+
+
+def _whole(state: State) -> Hashable:
+    return _sorted(state.sessions), tuple(sorted(state.facts.items()))
+
+
+def _without_details(state: State) -> Hashable:
+    return _outcomes(state), tuple(sorted(state.facts.items()))
+
+
+def _with_flags(state: State) -> Hashable:
+    return _outcomes(state), tuple(sorted((k, x) for k, x in state.facts.items() if k.rstrip("?").isidentifier()))
+
+
+def _outcomes(state: State) -> Hashable:
+    return tuple((origin, transaction.outcome) for origin, transaction in _sorted(state.sessions))

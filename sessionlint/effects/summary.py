@@ -29,12 +29,14 @@ MAX_EXPOSURES = 12
 class Variant(NamedTuple):
     """One way to leave the function. ``result`` is true, false, none, value or any: the truth of what it returns.
 
-    ``guards`` are the facts about optional parameters under which it is taken.
+    ``guards`` are the facts about optional parameters under which it is taken, ``parts`` what is known of items and
+    attributes of the returned object (``[1]``, ``.created``).
     """
 
     result: str
     transactions: tuple[tuple[Origin, Transaction], ...]
     guards: tuple[tuple[str, str], ...] = ()
+    parts: tuple[tuple[str, str], ...] = ()
 
     def join(self, other: Variant) -> Variant:
         """Both ways as one, taken wherever either is: only the guards they share are left."""
@@ -44,6 +46,7 @@ class Variant(NamedTuple):
             self.result if self.result == other.result else "any",
             tuple(sorted(merged.items(), key=lambda item: item[0])),
             tuple(g for g in self.guards if g in other.guards),
+            tuple(p for p in self.parts if p in other.parts),
         )
 
     @property
@@ -59,7 +62,8 @@ def fold(variants: Iterable[Variant]) -> tuple[Variant, ...]:
     """
     made = list(dict.fromkeys(variants))
     alike: tuple[Callable[[Variant], object], ...] = (
-        lambda v: (v.result, v.transactions),
+        lambda v: (v.result, v.parts, v.transactions),
+        lambda v: (v.result, v.parts, v.outcome),
         lambda v: (v.result, v.outcome),
         lambda v: v.outcome,
     )

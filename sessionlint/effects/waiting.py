@@ -7,10 +7,9 @@ it prolongs just as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from sessionlint.effects.conditions import possible
+from sessionlint.effects.conditions import Given, possible
 from sessionlint.effects.observations import Waited
 from sessionlint.effects.state import MAX_CHAIN, Link, State
 from sessionlint.facts.shape import Loc
@@ -50,11 +49,13 @@ class Waiting:
         """This function waits at ``loc``."""
         self._add(Wait(kind, self._frame.function.module.path, loc, text, frozenset()), state)
 
-    def inside(self, waits: tuple[Wait, ...], binding: Mapping[str, v.Value], link: Link, state: State) -> None:
+    def inside(self, waits: tuple[Wait, ...], given: Given, link: Link, state: State) -> None:
         """A callee waits: what it did not settle of our sessions stays open meanwhile."""
         for wait in waits:
-            if possible(wait.guards, binding):
-                settled = frozenset().union(*(self._frame.calls.resolve(o, binding) for o in wait.settled), frozenset())
+            if possible(wait.guards, given):
+                settled = frozenset().union(
+                    *(self._frame.calls.resolve(o, given.binding) for o in wait.settled), frozenset()
+                )
                 self._add(wait._replace(settled=settled, chain=(link, *wait.chain)[:MAX_CHAIN]), state)
 
     def _add(self, wait: Wait, state: State) -> None:

@@ -28,7 +28,7 @@ class Classes:
     def __init__(self, infer: Inference) -> None:
         self._infer = infer
         self._mro: dict[str, tuple[tuple[sym.Class, ...], tuple[str, ...]]] = {}
-        self._holds: dict[str, bool] = {}
+        self._holds: dict[tuple[str, bool], bool] = {}
         self._assigned: dict[str, dict[str, list[tuple[sym.Function, s.Expr, s.Expr | None]]]] = {}
         self._attributes: dict[tuple[str, str], v.Value] = {}
         self._busy: set[tuple[str, str]] = set()
@@ -99,6 +99,17 @@ class Classes:
             if function is not None and not function.is_abstract and function not in found:
                 found.append(function)
         return found
+
+    def is_interface(self, cls: sym.Class) -> bool:
+        """Whether the class declares methods it leaves to others."""
+        return any(m.is_abstract for m in cls.methods.values())
+
+    def implements(self, cls: sym.Class, interface: sym.Class) -> bool:
+        """Whether the class stands below the interface, or has all methods of the Protocol."""
+        if interface in self.mro(cls):
+            return True
+        wanted = {n for n in interface.methods if not n.startswith("__")}
+        return self._is_protocol(interface) and bool(wanted) and all(self.method(cls, n) for n in wanted)
 
     def _is_protocol(self, cls: sym.Class) -> bool:
         return any(d.rpartition(".")[2] == "Protocol" for d in self.outside_bases(cls))
@@ -191,7 +202,8 @@ class Classes:
             declared = candidate.attributes.get(attr)
             found: list[v.Value] = []
             if declared is not None and declared.annotation is not None:
-                found.append(infer.annotations.value(declared.annotation, candidate.module, candidate.parent))
+                typed = infer.annotations.value(declared.annotation, candidate.module, candidate.parent)
+                found.append(infer.wiring.of_field(cls, attr, strip(typed)))
             for method, expr, annotation in self.assigned(candidate).get(attr, ()):
                 if annotation is not None:
                     typed = infer.annotations.value(annotation, candidate.module, method)
@@ -252,45 +264,47 @@ class Classes:
 
     def holds_session(self, cls: sym.Class) -> bool:
         """Whether objects of the class can reach a session through their attributes."""
-        known = self._holds.get(cls.key)
-        if known is not None:
-            return known
-        self._holds[cls.key] = False
-        value = self._computes_holding(cls)
-        self._holds[cls.key] = value
-        return value
+        return self._holding(cls, surely=False)
 
     def surely_holds_session(self, cls: sym.Class) -> bool:
-        """Whether every object of the class holds a session: for an interface, all that implement it."""
-        if not any(m.is_abstract for m in cls.methods.values()):
-            return self.holds_session(cls)
-        below = self.subclasses(cls) or (self._conforming(cls) if self._is_protocol(cls) else [])
-        concrete = [c for c in below if not any(m.is_abstract for m in c.methods.values())]
-        return bool(concrete) and all(self.holds_session(c) for c in concrete)
+        """Whether every object of the class reaches a session, whatever implements the interfaces on the way."""
+        return self._holding(cls, surely=True)
 
-    def _computes_holding(self, cls: sym.Class) -> bool:
+    def _holding(self, cls: sym.Class, surely: bool) -> bool:
+        known = self._holds.get((cls.key, surely))
+        if known is not None:
+            return known
+        self._holds[cls.key, surely] = False
+        self._holds[cls.key, surely] = self._computes_holding(cls, surely)
+        return self._holds[cls.key, surely]
+
+    def _computes_holding(self, cls: sym.Class, surely: bool) -> bool:
         if self.is_model(cls):
             return False
         names: set[str] = set()
         for candidate in self.mro(cls):
             names.update(self.assigned(candidate))
             names.update(n for n, a in candidate.attributes.items() if a.annotation is not None)
-        if any(self._value_holds(self.attribute_type(cls, n)) for n in sorted(names)):
+        if any(self._value_holds(self.attribute_type(cls, n), surely) for n in sorted(names)):
             return True
-        if not any(m.is_abstract for m in cls.methods.values()):
+        if not self.is_interface(cls):
             return False
         below = self.subclasses(cls) or (self._conforming(cls) if self._is_protocol(cls) else [])
-        return any(self.holds_session(sub) for sub in below)
+        if not surely:
+            return any(self._holding(sub, surely) for sub in below)
+        concrete = [c for c in below if not self.is_interface(c)]
+        return bool(concrete) and all(self._holding(c, surely) for c in concrete)
 
-    def _value_holds(self, value: v.Value) -> bool:
+    def _value_holds(self, value: v.Value, surely: bool) -> bool:
         if isinstance(value, v.Session):
             return True
         if isinstance(value, v.Instance):
-            return self.holds_session(value.cls)
+            return self._holding(value.cls, surely)
         if isinstance(value, v.Options):
-            return any(self._value_holds(o) for o in value.options)
+            objects = [o for o in value.options if not isinstance(o, (v.Literal, v.Unknown))]
+            return bool(objects) and (all if surely else any)(self._value_holds(o, surely) for o in objects)
         if isinstance(value, v.Sequence):
-            return self._value_holds(value.item)
+            return self._value_holds(value.item, surely)
         return False
 
     # ---- construction ----------------------------------------------------------------------------------------------
@@ -327,13 +341,14 @@ class Classes:
             binding = self._infer.bind(reference, args, keywords)
             self._run_assignments(init, binding, found, fresh, depth=0)
         else:
-            names = self._data_fields(cls)
+            names = self.data_fields(cls)
             for name, value in zip(names, args, strict=False):
                 found[name] = value
             found.update((n, x) for n, x in keywords if n in names)
         return found
 
-    def _data_fields(self, cls: sym.Class) -> list[str]:
+    def data_fields(self, cls: sym.Class) -> list[str]:
+        """Annotated attributes in the order a generated constructor takes them."""
         names: list[str] = []
         for candidate in reversed(self.mro(cls)):
             names.extend(a.name for a in candidate.facts.attributes if a.annotation is not None and a.name not in names)
@@ -423,7 +438,7 @@ def most_concrete(classes: Classes, value: v.Value) -> v.Value:
             below = [
                 o
                 for o in value.options
-                if isinstance(o, v.Instance) and o.cls is not option.cls and option.cls in classes.mro(o.cls)
+                if isinstance(o, v.Instance) and o.cls is not option.cls and classes.implements(o.cls, option.cls)
             ]
             if below:
                 continue

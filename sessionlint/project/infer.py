@@ -16,8 +16,10 @@ from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.annotations import Annotations
+from sessionlint.project.arguments import argument_for
 from sessionlint.project.classes import Classes, most_concrete
 from sessionlint.project.outside import call_method, call_outside, object_attribute
+from sessionlint.project.wiring import Wiring
 
 _MAX_SITES = 8
 _MAX_DEPTH = 60
@@ -39,6 +41,7 @@ class Inference:
         self.table = table
         self.classes = Classes(self)
         self.annotations = Annotations(self)
+        self.wiring = Wiring(self)
         self._memo: dict[tuple[int, str], v.Value] = {}
         self._parameters: dict[tuple[str, str], v.Value] = {}
         self._returns: dict[str, v.Value] = {}
@@ -240,7 +243,7 @@ class Inference:
                     value = v.UNKNOWN
         if isinstance(value, v.Unknown):
             value = self._from_sites(function, parameter.name)
-        return strip(value)
+        return strip(self.wiring.of_parameter(function, parameter, value))
 
     def dependency(self, function: sym.Function, parameter: s.Parameter) -> v.Dependency | None:
         """The ``Depends(...)`` a parameter is filled by, from its default or its annotation."""
@@ -366,6 +369,10 @@ class Inference:
         return value
 
     # ---- expressions -----------------------------------------------------------------------------------------------
+
+    def value_at(self, expr: s.Expr, module: sym.Module, function: sym.Function | None) -> v.Value:
+        """The value of an expression of a function (or of a module's top level), all bindings counted."""
+        return self.expr(expr, Scope(module, function))
 
     def expr(self, expr: s.Expr, scope: Scope) -> v.Value:
         """The value of an expression at a place."""
@@ -828,21 +835,6 @@ def strip(value: v.Value) -> v.Value:
     if isinstance(value, v.Literal) and value.value is not None:
         return v.UNKNOWN
     return value
-
-
-def argument_for(function: sym.Function, call: s.Call, name: str) -> s.Expr | None:
-    """The argument expression a call gives to parameter ``name``, or None where it leaves it out."""
-    for keyword in call.keywords:
-        if keyword.name == name:
-            return keyword.value
-    positional = [p.name for p in function.facts.parameters if p.kind in {"positional", "either"}]
-    if function.receiver is not None and positional:
-        positional = positional[1:]
-    if name in positional:
-        index = positional.index(name)
-        if index < len(call.args) and not any(isinstance(a, s.Starred) for a in call.args[: index + 1]):
-            return call.args[index]
-    return None
 
 
 def statement_expressions(stmt: s.Stmt) -> Iterable[s.Expr]:
