@@ -235,20 +235,28 @@ class Analysis:
         serving = {"route", "task", "event", "background"}
         return tuple(shared_sessions(self.infer, self.lifetimes, lambda f: self.entries.kind(f) in serving))
 
-    def in_boundary(self, function: sym.Function, seen: frozenset[str] = frozenset()) -> str:
+    def in_boundary(self, function: sym.Function) -> str:
         """The kind of boundary a function is, is nested in, or is a private part of (called from nowhere else)."""
-        kind = self.entries.boundary(function)
-        if not kind and function.key in self.streamed:
-            kind = "stream"
-        if kind or function.key in seen:
-            return kind
-        callers = [(c, how) for c, _, how in self.callers.get(function.key, ()) if not c.module.is_test]
-        if not callers or len(seen) > 8:
-            return ""
-        kinds = {self.in_boundary(c, seen | {function.key}) for c, _ in callers}
-        if "" in kinds or kinds & {"route"}:
-            return ""
-        return next(iter(sorted(kinds)), "")
+        return self._boundaries.get(function.key, "")
+
+    @cached_property
+    def _boundaries(self) -> dict[str, str]:
+        """Boundaries by function key, spread to what only they call; a route's callees are below it, not part of it."""
+        found: dict[str, str] = {}
+        for function in self.functions:
+            kind = self.entries.boundary(function) or ("stream" if function.key in self.streamed else "")
+            if kind:
+                found[function.key] = kind
+        waiting = list(found)
+        while waiting:
+            caller = self.table.functions.get(waiting.pop())
+            for edge in self.result(caller).edges if caller is not None else ():
+                callers = (c for c, _, _ in self.callers.get(edge.callee, ()) if not c.module.is_test)
+                kinds = {found.get(c.key, "") for c in callers if c.key != edge.callee}
+                if edge.callee not in found and kinds and not kinds & {"", "route"}:
+                    found[edge.callee] = min(kinds)
+                    waiting.append(edge.callee)
+        return found
 
     def owns_transaction(self, function: sym.Function, origin: v.Origin) -> bool:
         """Whether ending the transaction of a handed-in session is this function's business.
