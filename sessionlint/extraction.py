@@ -33,8 +33,13 @@ class Extracted(NamedTuple):
     unparsed: tuple[ParseProblem, ...]
 
 
-def extract_all(sources: Mapping[str, bytes], cache: FactsCache | None, jobs: int) -> Extracted:
-    """Facts of every source; ``jobs`` 0 means one process per processor."""
+def extract_all(
+    sources: Mapping[str, bytes],
+    cache: FactsCache | None,
+    jobs: int,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> Extracted:
+    """Facts of every source; ``jobs`` 0 means one process per processor, ``progress`` hears how many are done."""
     from sessionlint.facts import ParseProblem
 
     with _collector_paused():
@@ -49,7 +54,14 @@ def extract_all(sources: Mapping[str, bytes], cache: FactsCache | None, jobs: in
                     known[file] = kept  # type: ignore[assignment]  # only facts and problems are ever put there
                     continue
             missing.append(file)
-        for file, result, blob in _extract(missing, sources, jobs, want_blobs=cache is not None):
+        done = len(known)
+
+        def tick() -> None:
+            nonlocal done
+            done += 1
+            progress(done)
+
+        for file, result, blob in _extract(missing, sources, jobs, tick, want_blobs=cache is not None):
             known[file] = result
             if cache is not None:
                 cache.put(keys[file], blob)
@@ -60,21 +72,31 @@ def extract_all(sources: Mapping[str, bytes], cache: FactsCache | None, jobs: in
 
 
 def _extract(
-    files: list[str], sources: Mapping[str, bytes], jobs: int, *, want_blobs: bool
+    files: list[str], sources: Mapping[str, bytes], jobs: int, tick: Callable[[], None], *, want_blobs: bool
 ) -> Iterator[tuple[str, FileFacts | ParseProblem, bytes]]:
     workers = min(jobs or os.cpu_count() or 1, len(files))
     if workers < 2 or not hasattr(os, "fork") or sum(len(sources[file]) for file in files) < FORK_ABOVE:
-        for file, result in _share(files, sources):
+        for file, result in _share(files, sources, tick):
             yield file, result, pack(result) if want_blobs else b""
         return
-    for file, result, blob in _forked(_balanced(files, sources, workers), sources):
+    for file, result, blob in _forked(_balanced(files, sources, workers), sources, tick):
         kept = pack(result) if want_blobs and not blob else blob
         yield file, result, kept
 
 
-def _share(files: Iterable[str], sources: Mapping[str, bytes]) -> list[tuple[str, FileFacts | ParseProblem]]:
+def _share(
+    files: Iterable[str], sources: Mapping[str, bytes], tick: Callable[[], None]
+) -> list[tuple[str, FileFacts | ParseProblem]]:
     """Extract some files on a deep stack: a sum of a thousand terms is a tree a thousand levels deep."""
-    return with_deep_stack(lambda: [(file, _one(file, sources[file])) for file in files]) if files else []
+
+    def work() -> list[tuple[str, FileFacts | ParseProblem]]:
+        done = []
+        for file in files:
+            done.append((file, _one(file, sources[file])))
+            tick()
+        return done
+
+    return with_deep_stack(work) if files else []
 
 
 def _packed(files: Iterable[str], sources: Mapping[str, bytes]) -> list[tuple[str, bytes]]:
@@ -107,7 +129,7 @@ def _balanced(files: list[str], sources: Mapping[str, bytes], workers: int) -> l
 
 
 def _forked(
-    shares: list[list[str]], sources: Mapping[str, bytes]
+    shares: list[list[str]], sources: Mapping[str, bytes], tick: Callable[[], None]
 ) -> Iterator[tuple[str, FileFacts | ParseProblem, bytes]]:
     """Each share in a child of its own, the first one here; a child that dies has its share done here."""
     sys.stdout.flush()
@@ -121,7 +143,7 @@ def _forked(
         os.close(writer)
         children.append((pid, reader, share))
     try:
-        yield from ((file, result, b"") for file, result in _share(shares[0], sources))
+        yield from ((file, result, b"") for file, result in _share(shares[0], sources, tick))
         while children:
             pid, reader, share = children.pop()
             with os.fdopen(reader, "rb") as stream:
@@ -132,6 +154,7 @@ def _forked(
             except (ValueError, EOFError, TypeError):
                 answers = _packed(share, sources)
             for file, blob in answers:
+                tick()
                 yield file, unpack(blob), blob  # type: ignore[misc]  # a child packs what _one returns
     finally:
         for pid, reader, _left in children:  # only when interrupted

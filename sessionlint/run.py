@@ -44,7 +44,7 @@ class Request:
     extra_rules: tuple[Rule, ...] = ()
     command_line: CommandLine = field(default_factory=CommandLine)
     use_cache: bool = True
-    progress: Callable[[str], None] = lambda _stage: None
+    progress: Callable[[str, int, int], None] = lambda _stage, _done, _total: None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class NothingToCheck(Exception):
 def gather(request: Request) -> Project:
     """Discover, read and extract. Raises ``NothingToCheck``."""
     settings = request.settings
-    request.progress("reading")
+    request.progress("reading", 0, 0)
     listing = python_files(
         request.root,
         exclude=settings.exclude,
@@ -103,14 +103,16 @@ def gather(request: Request) -> Project:
         if isinstance(content, bytes):
             sources[file] = content
     readable = {file: source for file, source in sources.items() if file not in {one.path for one in unparsed}}
-    request.progress("parsing")
+    request.progress("parsing", 0, len(readable))
     from sessionlint.cache import FactsCache, tool_stamp
     from sessionlint.extraction import extract_all
 
     cache = None
     if request.use_cache:
         cache = FactsCache(os.path.join(request.root, settings.cache_dir), tool_stamp())
-    extracted = extract_all(readable, cache, settings.jobs)
+    extracted = extract_all(
+        readable, cache, settings.jobs, lambda done: request.progress("parsing", done, len(readable))
+    )
     if cache is not None:
         cache.save()
     root = Path(request.root)
@@ -137,7 +139,7 @@ def check(request: Request) -> Outcome:
 
     started = time.perf_counter()
     project = gather(request)
-    request.progress("analysing")
+    request.progress("analysing", 0, 0)
     return with_deep_stack(lambda: _check(request, project, started))
 
 
@@ -157,6 +159,10 @@ def judged(request: Request, project: Project) -> Judged:
     from sessionlint.rules import registry
 
     analysis = analyse(project)
+    functions = analysis.functions
+    for done, function in enumerate(functions):
+        analysis.result(function)  # remembered: the rules ask for it again
+        request.progress("analysing", done, len(functions))
     known = {**dict(OWN_RULES), **registry.codes_and_names()}
     every = (*registry.all_rules(), *request.extra_rules)
     known |= {rule.code: rule.name for rule in request.extra_rules}

@@ -14,6 +14,7 @@ from sessionlint.cli.app import UsageProblem
 if TYPE_CHECKING:
     from sessionlint.cli.project import Target
     from sessionlint.effects import Analysis
+    from sessionlint.findings import Unresolved
 
 _T = TypeVar("_T")
 _TOPICS = ("sessions", "models", "entrypoints", "unresolved", "config", "files")
@@ -112,9 +113,29 @@ def entry_points_text(analysis: Analysis) -> str:
 
 
 def _unresolved(analysis: Analysis) -> str:
+    """Calls by what they are called on, most calls first: one annotation there resolves them all."""
     if not analysis.unresolved:
         return "every call that receives a session is resolved\n"
-    return "".join(f"{one.place} {one.call}: {one.reason}\n" for one in analysis.unresolved)
+    groups: dict[str, list[Unresolved]] = {}
+    for one in analysis.unresolved:
+        groups.setdefault(_receiver(one), []).append(one)
+    out = []
+    for receiver, calls in sorted(groups.items(), key=lambda row: (-len(row[1]), row[0])):
+        number = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
+        advice = f"through `{receiver}`: annotate it with its class where it is assigned or received"
+        if receiver.endswith("()"):
+            what = "call a method instead of a stored function" if "." in receiver else "import it by name"
+            advice = f"of `{receiver}`: {what}, and it can be followed"
+        out.append(f"{number} {advice}\n")
+        out.extend(f"  {one.place} {one.call}: {one.reason}\n" for one in calls)
+    return "".join(out)
+
+
+def _receiver(one: Unresolved) -> str:
+    """``self._bus`` of ``self._bus.publish()``; a plain ``save()`` stands for itself."""
+    name = one.call.partition("(")[0]
+    receiver = name.rpartition(".")[0]
+    return f"{name}()" if receiver in ("", "self", "cls") else receiver
 
 
 _TABLES: dict[str, Callable[[Analysis], str]] = {"entrypoints": entry_points_text, "unresolved": _unresolved}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -101,6 +102,8 @@ class Plugin:
         cls._found = {}
         for path in options.filenames or ["."]:
             cls._index(find_root("." if path == "-" else path))
+        gc.collect()  # workers inherit the rows, not what was needed to find them
+        gc.freeze()
 
     def run(self) -> Iterator[tuple[int, int, str, type[Plugin]]]:
         """(line, 0-based column, text, type) of each finding in the file."""

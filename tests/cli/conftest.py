@@ -42,6 +42,8 @@ class FakeAnalysis:
     beliefs: Beliefs = field(default_factory=lambda: BELIEFS)
     unresolved: tuple[Unresolved, ...] = (Unresolved(Place("app.py", 1, 1, 1, 2), "save(db)", "no such function"),)
 
+    functions: tuple[Any, ...] = ()
+
     @property
     def analysed_files(self) -> int:
         return len(self.facts)

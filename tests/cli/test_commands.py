@@ -40,7 +40,9 @@ def test_rules(cli):
 def test_show(cli, write):
     assert "session factories (1)\n  maker\n" in cli("show").stdout
     assert cli("show", "models").stdout == "models (1)\n  User\n"
-    assert cli("show", "unresolved").stdout == "app.py:1:1 save(db): no such function\n"
+    assert cli("show", "unresolved").stdout == (
+        "1 call of `save()`: import it by name, and it can be followed\n  app.py:1:1 save(db): no such function\n"
+    )
     assert cli("show", "entrypoints").stdout == "route      app.main  app.py:1:1\n"
     write({"tests/test_x.py": "", "bad.py": "x ="})
     assert cli("show", "files").stdout.splitlines() == [
