@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test clean
+.PHONY: demo test test-matrix clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -25,5 +25,25 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
+# The runtime's tests in environments of their own. The name of one holds its versions: sa2.0-fastapi0.115. "latest" is
+# the newest of 2.1 or of FastAPI; anyio and Starlette follow FastAPI.
+MATRIX ?= sa2.0-fastapi0.115 sa2.1-fastapi0.117 sa2.0-fastapi0.118 sa2.0-fastapilatest sa2.1-fastapilatest
+MATRIX_DIR ?= .venvs
+
+$(MATRIX_DIR)/%/.installed: pyproject.toml
+	$(PYTHON) -m venv $(MATRIX_DIR)/$*
+	$(MATRIX_DIR)/$*/bin/python -m pip install --quiet --disable-pip-version-check -e '.[runtime-tests]' \
+		'sqlalchemy==$(patsubst sa%,%,$(word 1,$(subst -, ,$*))).*' \
+		$(if $(findstring latest,$*),fastapi,'fastapi==$(patsubst fastapi%,%,$(word 2,$(subst -, ,$*))).*')
+	@touch $@
+
+.PHONY: $(MATRIX:%=test-matrix-%)
+$(MATRIX:%=test-matrix-%): test-matrix-%: $(MATRIX_DIR)/%/.installed
+	@$(MATRIX_DIR)/$*/bin/python -c "import fastapi, sqlalchemy, starlette; print('SQLAlchemy', sqlalchemy.__version__, \
+		'FastAPI', fastapi.__version__, 'Starlette', starlette.__version__)"
+	$(MATRIX_DIR)/$*/bin/python -m pytest -q tests/runtime
+
+test-matrix: $(MATRIX:%=test-matrix-%)
+
 clean:
-	rm -rf $(VENV) .sessionlint_cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(MATRIX_DIR) .sessionlint_cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

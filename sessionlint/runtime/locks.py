@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Hashable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,8 @@ class SessionLockManager:
             entry.users -= 1
             if entry.users == 0:
                 del self._entries[key]
+                if not self._entries:
+                    self._entries.clear()  # a dictionary keeps the room of its best days until then
 
     lock = acquire
 
@@ -77,7 +79,7 @@ class SessionLockManager:
         acquired = False
         started = time.perf_counter()
         try:
-            with anyio.move_on_after(timeout):
+            with anyio.move_on_after(timeout) if timeout is not None else nullcontext():
                 acquired = await entry.lock.acquire()
         finally:
             if self._on_wait is not None:

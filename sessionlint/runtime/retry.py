@@ -42,15 +42,14 @@ async def retry_unit_of_work(
     itself, or the connection was lost after COMMIT was sent. ``on_retry`` is told the SQLSTATE, or an empty string.
     """
     unit = open_unit()
+    failed_with = ""
 
     def worth_it(error: Exception) -> bool:
-        if not is_transient(error, retry_lock_timeout=retry_lock_timeout):
-            return False
+        nonlocal failed_with
+        failed_with = sqlstate_of(error)
         if not idempotent and (unit.commits or unit.commit_in_doubt):
             return False
-        if on_retry is not None:
-            on_retry(sqlstate_of(error))
-        return True
+        return is_transient(error, retry_lock_timeout=retry_lock_timeout)
 
     async for attempt in stamina.retry_context(
         on=worth_it,
@@ -63,6 +62,8 @@ async def retry_unit_of_work(
         with attempt:
             if attempt.num > 1:
                 unit = open_unit()
+                if on_retry is not None:
+                    on_retry(failed_with)
             async with breaker.guard() if breaker is not None else nullcontext(), unit:
                 result = await work(unit)
                 await unit.commit(operation)

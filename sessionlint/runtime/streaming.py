@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import anyio
+import anyio.lowlevel
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from .errors import StreamingTransactionWarning, TransactionOpenError
 from .open_units import OPEN_UNITS
@@ -31,12 +32,18 @@ class SafeStreamingResponse(StreamingResponse):
     """A StreamingResponse that closes its body when the response ends, however it ends.
 
     The body sees ``GeneratorExit`` at its ``yield``, so that its units of work roll back and give their connections
-    back, protected from the cancellation that ended the response.
+    back, protected from the cancellation that ended the response. Between two chunks the event loop gets a turn:
+    servers drop what is sent to a client that is gone without waiting, and a body that never waits itself would run to
+    its end, and commit, before anybody could tell it to stop.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_let_others_run(message: Message) -> None:
+            await send(message)
+            await anyio.lowlevel.checkpoint()
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_and_let_others_run)
         finally:
             close = getattr(self.body_iterator, "aclose", None)
             if close is not None:
