@@ -15,7 +15,7 @@ from sessionlint.effects import observations as obs
 from sessionlint.effects.catalog import Effect
 from sessionlint.effects.conditions import Given, learn, place_text, possible
 from sessionlint.effects.passing import Passing
-from sessionlint.effects.state import MAX_CHAIN, Link, State, Transaction, Write, settle
+from sessionlint.effects.state import MAX_CHAIN, Link, Refusal, State, Transaction, Write, settle
 from sessionlint.effects.summary import Exposure, Summary, Variant
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
@@ -146,7 +146,7 @@ class Calls:
             frame.event(call.loc, "read", f"{name}()")
             frame.update(state, origin, transaction.read(self._link(call, name)))
         elif kind == "flush":
-            frame.may_fail(state, database=True, statement="flush")
+            frame.may_fail(state, database=True, refusal=Refusal("flush", frame.key(origin)))
             frame.event(call.loc, "flush", "flush()")
             frame.update(state, origin, transaction.flush())
         elif kind == "commit":
@@ -176,7 +176,7 @@ class Calls:
 
     def _commit(self, origin: v.Origin, transaction: Transaction, call: s.Call, state: State) -> None:
         frame = self._frame
-        frame.may_fail(state, database=True, commit=True, statement="commit")
+        frame.may_fail(state, database=True, commit=True, refusal=Refusal("commit", frame.key(origin)))
         owned = frame.owned.get(origin)
         text = _receiver_text(call)
         after_scope = transaction.closed and owned is not None and owned.closes and not owned.active
@@ -221,11 +221,12 @@ class Calls:
     def _execute(self, session: v.Session, origin: v.Origin, call: s.Call, state: State) -> None:
         frame = self._frame
         statement = frame.value(call.args[0], state) if call.args else v.UNKNOWN
-        frame.may_fail(state, database=True, statement="statement")
         if isinstance(statement, v.Statement) and statement.verb in {"insert", "update", "delete"}:
+            frame.may_fail(state, database=True, refusal=Refusal("statement", frame.key(origin)))
             if not session.autocommit:
                 self.write(state, origin, statement.verb, statement.model, call.loc, flushes=True)
             return
+        frame.may_fail(state, database=True)
         model = statement.model if isinstance(statement, v.Statement) else None
         frame.event(call.loc, "read", f"select {model.name}" if model else "execute()")
         frame.update(state, origin, frame.transaction(state, origin).read(self._link(call, "execute")))
@@ -236,7 +237,7 @@ class Calls:
         """A change enters the session."""
         frame = self._frame
         if flushes:
-            frame.may_fail(state, database=True, statement="statement")
+            frame.may_fail(state, database=True, refusal=Refusal("statement", frame.key(origin)))
         write = Write(kind, model, frame.function.module.path, loc, origin, sent=flushes)
         frame.event(loc, "write", f"{kind} {model.name}" if model else kind)
         if kind == "insert" and model is not None and origin.kind == "local":
@@ -320,6 +321,11 @@ class Calls:
         if frame.watchers:
             writes = any(t.flushed for variant in summary.variants for _, t in variant.transactions)
             frame.may_fail(state, database=writes)
+        # a callee that leaves its writes to the caller leaves them half done, too: that is told by the writes
+        final = {o for variant in summary.variants for o, t in variant.transactions if t.committed}
+        refused = frozenset().union(*(self.resolve(o, binding) for o in summary.refused & final), frozenset())
+        for mine in sorted({frame.key(o) for o in refused}):
+            frame.may_fail(state, database=True, refusal=Refusal("call", mine, link))
         if summary.foreign:
             frame.foreign = True
         chosen = [

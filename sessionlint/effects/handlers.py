@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionlint.effects import observations as obs
-from sessionlint.effects.state import EMPTY, FAILED, Broken, State, Write, settle
+from sessionlint.effects.state import EMPTY, FAILED, Broken, Refusal, State, Write, settle
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -29,14 +29,14 @@ class Failure(NamedTuple):
     """A state in which a call of a try block may raise; ``caught`` names the exception where it is known.
 
     ``database``: what failed is a statement, a flush or a callee that had written; ``commit``: it was a commit.
-    ``statement`` names it where this function itself makes the call: flush, commit, statement.
+    ``refusal`` says which session needs a rollback, where that is known.
     """
 
     state: State
     caught: str
     database: bool
     commit: bool
-    statement: str = ""
+    refusal: Refusal | None = None
 
 
 class Handlers:
@@ -104,7 +104,7 @@ class Handlers:
             state = failure.state.copy()
             if failure.database and (anything or failure.caught):
                 certain = bool(failure.caught) and not anything
-                self._break(state, handler, fresh, certain, failure.statement)
+                self._break(state, handler, fresh, certain, failure.refusal)
             self._give_up(state, fresh)
             if handler.name:
                 state.env[handler.name] = v.UNKNOWN
@@ -148,15 +148,19 @@ class Handlers:
         handler: s.Handler,
         fresh: dict[v.Origin, tuple[Write, ...]],
         certain: bool,
-        statement: str,
+        refusal: Refusal | None,
     ) -> None:
         """The try block failed after some of its writes: until a rollback, those sessions are half done.
 
         ``certain``: the exception is raised where the state is known, so only what is pending there counts.
         """
         caught = ", ".join(filter(None, (sym.last_name(t) for t in caught_types(handler)))) or "everything"
-        if statement in {"flush", "commit"}:  # it fails with whatever is pending, also from before the try block
-            fresh = {**_fresh([state], set()), **fresh}
+        if refusal is not None and refusal.statement in {"flush", "commit"}:
+            # it fails with whatever is pending, also from before the try block
+            fresh = {**{k: w for k, w in _fresh([state], set()).items() if k == refusal.key}, **fresh}
+        if refusal is not None and refusal.by is not None and refusal.key not in fresh:
+            write = Write("write", None, refusal.by.path, refusal.by.loc, refusal.key)
+            state.broken[refusal.key] = Broken(handler.loc, caught, (write,), refusal.by.text)
         for key, writes in fresh.items():
             transaction = state.sessions.get(key, EMPTY)
             owned = self._frame.owned.get(key)
@@ -165,7 +169,8 @@ class Handlers:
             pending = {w.key for w in transaction.pending}
             left = tuple(w for w in writes if w.key in pending) if certain else writes
             if left:
-                state.broken[key] = Broken(handler.loc, caught, left, statement)
+                said = refusal.statement if refusal is not None and refusal.key == key and not refusal.by else ""
+                state.broken[key] = Broken(handler.loc, caught, left, said)
 
     def _unheeded(
         self,

@@ -24,7 +24,7 @@ from sessionlint.effects.conditions import (
 )
 from sessionlint.effects.forgetting import Forgetting
 from sessionlint.effects.handlers import Failure, Handlers
-from sessionlint.effects.state import EMPTY, State, Transaction, WriteKey, settle
+from sessionlint.effects.state import EMPTY, Refusal, State, Transaction, WriteKey, settle
 from sessionlint.effects.summary import (
     MAX_EXPOSURES,
     MAX_VARIANTS,
@@ -112,6 +112,8 @@ class Frame:
         self.exposures: dict[tuple[str, str, s.Loc], Exposure] = {}
         self.yields: list[State] = []
         self.touches: set[v.Origin] = set()
+        #: handed-in sessions that a failing database call may leave unusable for the caller
+        self.refused: set[v.Origin] = set()
         self.commits: list[tuple[s.Loc, v.Origin, str]] = []
         self.rollbacks: list[obs.RolledBack] = []
         self.inserts: dict[str, sym.Class] = {}
@@ -169,6 +171,10 @@ class Frame:
             if e.kind == "raise"
         ]
         raises.extend((name, self._exported(state)) for name, state in self.uncaught)
+        for exit_ in (e for e in self.exits[-1] if e.kind == "raise"):
+            for key, broken in exit_.state.broken.items():
+                if broken.statement:
+                    self.escaping(exit_.state, key)
         inserted = tuple(self.inserts.values())
         exposures = tuple(e._replace(models=e.models or inserted) for e in self.exposures.values())
         self.result.summary = Summary(
@@ -182,6 +188,7 @@ class Frame:
             self.foreign,
             tuple(sorted(self.stores)),
             self.waiting.waits,
+            frozenset(self.refused),
         )
         if self.function.facts.is_generator:
             self.result.after_yield = self.scopes.after_yield([e.state for e in normal])
@@ -289,13 +296,27 @@ class Frame:
                 )  # fmt: skip
 
     def may_fail(
-        self, state: State, caught: str = "", database: bool = False, commit: bool = False, statement: str = ""
+        self,
+        state: State,
+        caught: str = "",
+        database: bool = False,
+        commit: bool = False,
+        refusal: Refusal | None = None,
     ) -> None:
-        """A call on this path may raise: the innermost try has to reckon with the state before it."""
+        """A call on this path may raise: the innermost try has to reckon with the state before it (see `Failure`)."""
         if self.watchers:
-            self.watchers[-1].append(Failure(state.copy(), caught, database, commit, statement))
-        elif caught and len(self.uncaught) < MAX_VARIANTS:
+            self.watchers[-1].append(Failure(state.copy(), caught, database, commit, refusal))
+            return
+        if refusal is not None:
+            self.escaping(state, refusal.key)
+        if caught and len(self.uncaught) < MAX_VARIANTS:
             self.uncaught.append((caught, state.copy()))
+
+    def escaping(self, state: State, key: v.Origin) -> None:
+        """A failure of the database leaves the function, and the session is not rolled back."""
+        origin = self.transaction(state, key).origin or key
+        if origin.kind != "local" and origin != INJECTED:
+            self.refused.add(origin)
 
     # ---- statements ------------------------------------------------------------------------------------------------
 

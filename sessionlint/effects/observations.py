@@ -202,7 +202,7 @@ class Swallowed:
     """A handler ends without raising while writes of the try block are half done.
 
     ``then`` is commits (the owner commits on the way out) or used (the session is used again), with the place.
-    ``statement`` is the call of this function that failed, where it is the database's: flush, commit, statement.
+    ``statement`` is what the database refused: flush, commit, statement, or the callee (``save()``) that made the call.
     """
 
     loc: Loc

@@ -163,7 +163,11 @@ class Scopes:
         contained = any(c.action == "savepoint" for c in closers)
         for failure in failures:
             self._abort(closers, failure.state)
-            frame.may_fail(failure.state, failure.caught, failure.database and not contained, *failure[3:])
+            refusal = failure.refusal
+            if refusal is not None and any(c.origin and frame.key(c.origin) == refusal.key for c in closers):
+                refusal = None  # the block rolls back, or closes, what has failed in it
+            database = failure.database and not contained
+            frame.may_fail(failure.state, failure.caught, database, failure.commit, refusal)
         last = _last_loc(stmt.body) or stmt.loc
         for state in ends:
             self._close(closers, state, last, "end")

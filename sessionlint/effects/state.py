@@ -148,13 +148,25 @@ class Transaction:
 EMPTY = Transaction()
 
 
+class Refusal(NamedTuple):
+    """A database call that fails and leaves its session in need of a rollback.
+
+    ``statement`` is flush, commit or statement where this function makes the call; ``call`` where a callee does and
+    does not roll back, and then ``by`` leads there. ``key`` is the session.
+    """
+
+    statement: str
+    key: Origin
+    by: Link | None = None
+
+
 class Broken(NamedTuple):
     """A handler swallowed an exception while these writes of its try block were half done."""
 
     handler: Loc
     caught: str
     writes: tuple[Write, ...]
-    #: the database call of this function that failed (flush, commit, statement); empty for anything else
+    #: the database call that failed (flush, commit, statement, or a callee); empty for anything else
     statement: str = ""
 
 

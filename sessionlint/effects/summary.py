@@ -141,6 +141,8 @@ class Summary:
     foreign: bool = False
     stores: tuple[Store, ...] = ()
     waits: tuple[Wait, ...] = ()
+    #: sessions that a failing flush, commit or statement leaves without a rollback when it leaves the function
+    refused: frozenset[Origin] = frozenset()
 
 
 #: of functions without effects, and of those still being worked out in a recursion

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sessionlint.effects import Analysis
+from sessionlint.effects.observations import Swallowed
 from sessionlint.effects.state import Link, Write
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import FixSafety, Place, Severity, Step
@@ -69,6 +70,11 @@ def described(write: Write) -> str:
 def local_place(write: Write) -> Loc:
     """Where, in the function that looks at it, the write happens: the call that leads there, or the write itself."""
     return write.chain[0].loc if write.chain else write.loc
+
+
+def is_refused(seen: Swallowed) -> bool:
+    """Whether what the handler hides is the database's own failure (SES207), and not half-done work (SES208)."""
+    return seen.statement == "commit" or seen.statement.endswith("()") or bool(seen.statement and seen.then == "used")
 
 
 def spelled(origin: v.Origin) -> str:

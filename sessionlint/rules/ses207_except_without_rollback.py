@@ -3,8 +3,8 @@
 ## What it does
 
 Reports an `except` that handles a failure of `flush()`, `commit()` or of a statement that writes, without `rollback()`,
-when the function goes on to use the session: after the `try`, or in the next turn of a loop. The trace shows the next
-use.
+when the function goes on to use the session: after the `try`, or in the next turn of a loop. The call may stand in a
+function that commits what it has done and lets a failure pass without a rollback. The trace shows the next use.
 
 Where the `try` fails by something else than the database, or where a block commits what was half done, it is SES208.
 
@@ -60,7 +60,8 @@ from collections.abc import Iterator
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Swallowed
 from sessionlint.findings import Severity
-from sessionlint.rules.base import Draft, spelled, step, write_steps
+from sessionlint.project import values as v
+from sessionlint.rules.base import Draft, is_refused, spelled, step, write_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
@@ -125,6 +126,33 @@ async def statements(db: AsyncSession, sku: str) -> None:
         log.exception("not inserted")
     await db.execute(insert(Item).values(sku="log"))
     await db.commit()
+
+# --- app/store.py ---
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import Item
+
+
+async def save(db: AsyncSession, sku: str) -> None:
+    db.add(Item(sku=sku))
+    await db.commit()
+
+# --- app/sync.py ---
+import logging
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.store import save
+
+log = logging.getLogger(__name__)
+
+
+async def sync(db: AsyncSession, skus: list[str]) -> None:
+    for sku in skus:
+        try:
+            await save(db, sku)
+        except Exception:  # SES207
+            log.exception("not saved: %s", sku)
 """,
 )
 
@@ -236,6 +264,66 @@ async def read(db: AsyncSession, sku: str) -> None:
     if known is None:
         db.add(Item(sku=sku))
     await db.commit()
+
+# --- app/store.py ---
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.models import Item
+
+
+async def save(db: AsyncSession, sku: str) -> None:
+    """Rolls back what it could not save."""
+    try:
+        db.add(Item(sku=sku))
+        await db.commit()
+    except Exception:
+        await db.rollback()
+        raise
+
+
+async def save_in_savepoint(db: AsyncSession, sku: str) -> None:
+    async with db.begin_nested():
+        db.add(Item(sku=sku))
+
+
+async def count(db: AsyncSession) -> int:
+    return len((await db.scalars(select(Item))).all())
+
+# --- app/sync.py ---
+import logging
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.store import count, save, save_in_savepoint
+
+log = logging.getLogger(__name__)
+
+
+async def sync(db: AsyncSession, skus: list[str]) -> None:
+    for sku in skus:
+        try:
+            await save(db, sku)
+        except Exception:
+            log.exception("not saved: %s", sku)
+
+
+async def sync_in_savepoints(db: AsyncSession, skus: list[str]) -> None:
+    for sku in skus:
+        try:
+            await save_in_savepoint(db, sku)
+        except Exception:
+            log.exception("not saved: %s", sku)
+    await db.commit()
+
+
+async def last(db: AsyncSession, sku: str) -> None:
+    """Nothing uses the session after the failure."""
+    print(await count(db))
+    try:
+        await save(db, sku)
+    except Exception:
+        log.exception("not saved: %s", sku)
 ''',
 )
 
@@ -244,16 +332,24 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     told = set()
     for function, seen in analysis.observations(Swallowed):
-        if seen.then != "used" or not seen.statement or (function.key, seen.loc) in told:
+        if not is_refused(seen) or (function.key, seen.loc) in told:
             continue
         told.add((function.key, seen.loc))
-        what = "a statement" if seen.statement == "statement" else f"`{seen.statement}()`"
-        name = f"`{spelled(seen.origin)}`" if seen.origin.kind == "param" else "the session"
+        callee = seen.statement.endswith("()")
+        what = "statement" if seen.statement == "statement" else f"`{seen.statement.removesuffix('()')}()`"
+        held = analysis.infer.parameter(function, seen.origin.name) if seen.origin.name in function.parameters else None
+        named = seen.origin.kind == "param" and not isinstance(held, v.Entity)
+        name = f"`{spelled(seen.origin)}`" if named else "the session"
+        write = seen.writes[0]
+        cause = (step(write.path, write.loc, "fails in the database, without a rollback"),)
         yield Draft(
             function,
             seen.loc,
-            f"`except {seen.caught}` hides a failed {what.removeprefix('a ')} and does not roll back; {name} is used again",
+            f"`except {seen.caught}` hides a failed {what} and does not roll back; {name} is used again",
             "put the risky part in a savepoint, roll back in the handler, or let the exception go",
             "from here on the session refuses to work",
-            (*write_steps(seen.writes[0]), step(function.module.path, seen.where, "the next use: raises")),
+            (
+                *(cause if callee else write_steps(write)),
+                step(function.module.path, seen.where, "the next use: raises"),
+            ),
         )

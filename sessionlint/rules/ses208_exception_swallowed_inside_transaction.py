@@ -48,7 +48,7 @@ from collections.abc import Iterator
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Swallowed
 from sessionlint.findings import Severity
-from sessionlint.rules.base import Draft, described, step, write_steps
+from sessionlint.rules.base import Draft, described, is_refused, step, write_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
@@ -287,8 +287,8 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     told = set()
     for function, seen in analysis.observations(Swallowed):
-        if seen.statement == "commit" or (seen.statement and seen.then == "used"):
-            continue  # the database refused the work: SES207
+        if is_refused(seen):
+            continue  # SES207
         if (function.key, seen.loc) in told:
             continue
         told.add((function.key, seen.loc))

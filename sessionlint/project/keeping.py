@@ -1,0 +1,43 @@
+"""What a function does with something it makes: keep it for later calls, or dispose of it before it ends."""
+
+from __future__ import annotations
+
+from sessionlint.facts import shape as s
+from sessionlint.project import symbols as sym
+from sessionlint.project.infer import statement_expressions
+
+_CACHES = frozenset({"lru_cache", "cache", "alru_cache", "cached", "cached_property", "singleton"})
+
+
+def is_cached(function: sym.Function) -> bool:
+    """Whether a decorator keeps the result for the next call."""
+    return bool(_CACHES & function.decorator_names)
+
+
+def keeps(function: sym.Function, call: s.Call) -> bool:
+    """Whether the result of ``call`` goes into a global, an attribute or a container, at once or through a name."""
+    names: set[str] = set()
+    for stmt in sym.statements(function.facts.body):
+        if isinstance(stmt, s.Assign):
+            value, targets = stmt.value, stmt.targets
+        elif isinstance(stmt, s.AnnotatedAssign) and stmt.value is not None:
+            value, targets = stmt.value, (stmt.target,)
+        else:
+            continue
+        parts = sym.walk(value)
+        made = any(p is call for p in parts) or any(isinstance(p, s.Name) and p.id in names for p in parts)
+        for target in targets if made else ():
+            if not isinstance(target, s.Name) or target.id in function.facts.globals:
+                return True
+            names.add(target.id)
+    return False
+
+
+def disposes(function: sym.Function) -> bool:
+    """Whether the function names ``dispose``."""
+    return any(
+        isinstance(e, s.Attribute) and e.attr == "dispose"
+        for stmt in sym.statements(function.facts.body)
+        for top in statement_expressions(stmt)
+        for e in sym.walk(top)
+    )
