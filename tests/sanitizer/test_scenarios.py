@@ -8,6 +8,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ HERE = Path(__file__).parent
 OPTIONS = SanitizerOptions(
     root=HERE.parent.parent,
     is_test=lambda file: False,
-    max_transaction_ms=300,
+    max_transaction_ms=60_000,
     allowed_session_files=("tests/sanitizer/factory.py",),
 )
 _MARK = re.compile(r"# (SES\d{3})(?: (\w+))?$")
@@ -78,10 +79,14 @@ async def run(program: Callable[[], object], url: str, sanitizer: Sanitizer) -> 
 @pytest.mark.parametrize("name", names())
 def test_exactly_the_marked_lines_are_met(name: str, backend: str, databases: Callable[[str], str]) -> None:
     program = getattr(importlib.import_module("tests.sanitizer.scenarios"), name)
-    sanitizer = Sanitizer(OPTIONS)
+    expected = marks_of(name, program)
+    options = OPTIONS
+    if any(code == "SES590" for code, _, _ in expected):
+        # On a busy machine every wait is long: only what is asked about has a short limit.
+        options = replace(options, max_transaction_ms=300, max_foreign_wait_ms=60_000)
+    sanitizer = Sanitizer(options)
     asyncio.run(run(program, databases(backend), sanitizer))
     met = {(one.code, one.spot.file.rpartition("/")[2], one.spot.line) for one in sanitizer.violations}
-    expected = marks_of(name, program)
     assert met == expected, "\n" + "\n".join(one.render() for one in sanitizer.violations)
 
 
