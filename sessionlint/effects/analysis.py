@@ -14,6 +14,7 @@ from typing import TypeVar
 from sessionlint.config.settings import AnalysisSettings
 from sessionlint.effects.engine import Engine
 from sessionlint.effects.exits import Exits, UnitExit
+from sessionlint.effects.generators import Generators
 from sessionlint.effects.observations import Committed, DrivenProvider
 from sessionlint.effects.scopes import OWN
 from sessionlint.effects.session_calls import SessionCalls
@@ -135,6 +136,25 @@ class Analysis:
     def units(self) -> Units:
         """How functions use units of work."""
         return Units(self.engine)
+
+    # ---- generators ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def generators(self) -> Generators:
+        """Where generators stop."""
+        return Generators(self.infer)
+
+    def hands_out_items(self, function: sym.Function) -> bool:
+        """A generator of items; not a dependency, context manager or fixture, which hand over to a scope on purpose."""
+        if not function.facts.is_generator:
+            return False
+        if {"contextmanager", "asynccontextmanager", "fixture"} & function.decorator_names:
+            return False
+        if function.key in self.entries.dependencies or function.key in self.providers:
+            return False
+        if self.entries.kind(function) in {"lifespan", "test"}:
+            return False
+        return not self.infer.holds(self.infer.yields(function))
 
     # ---- providers -------------------------------------------------------------------------------------------------
 

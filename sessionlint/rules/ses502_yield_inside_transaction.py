@@ -59,7 +59,6 @@ from collections.abc import Iterator
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Suspended
 from sessionlint.findings import Severity
-from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, described, spelled, write_steps
 
 SEVERITY = Severity.WARNING
@@ -246,7 +245,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     first: dict[tuple[str, object], Draft] = {}
     for function, seen in analysis.observations(Suspended):
-        if not _is_stream(analysis, function) or not (seen.owned or function.key in analysis.streamed):
+        if not analysis.hands_out_items(function) or not (seen.owned or function.key in analysis.streamed):
             continue
         whose = "the session it opened" if seen.owned else f"`{spelled(seen.origin)}`"
         if seen.writes:
@@ -267,14 +266,3 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         if key not in first or draft.loc < first[key].loc:
             first[key] = draft
     yield from first.values()
-
-
-def _is_stream(analysis: Analysis, function: Function) -> bool:
-    """A generator of items; not a dependency, context manager or fixture, which hand over to a scope on purpose."""
-    if {"contextmanager", "asynccontextmanager", "fixture"} & function.decorator_names:
-        return False
-    if function.key in analysis.entries.dependencies or function.key in analysis.providers:
-        return False
-    if analysis.entries.kind(function) in {"lifespan", "test"}:
-        return False
-    return not analysis.infer.holds(analysis.infer.yields(function))
