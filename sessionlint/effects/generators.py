@@ -199,7 +199,7 @@ def _suspends_body(body: tuple[s.Stmt, ...]) -> bool:
 def _knows_better(stmt: s.Try, guards: tuple[s.Expr, ...]) -> bool:
     """Whether the yield depends on a name that the ``try`` sets: how it went decides."""
     asked = {e.id for test in guards for e in sym.walk(test) if isinstance(e, s.Name)}
-    assigned = set()
+    assigned: set[str] = set()
     for body in (stmt.body, stmt.orelse, *(h.body for h in stmt.handlers)):
         for inner in sym.statements(body):
             targets = inner.targets if isinstance(inner, s.Assign) else ()
@@ -210,7 +210,7 @@ def _knows_better(stmt: s.Try, guards: tuple[s.Expr, ...]) -> bool:
 
 
 def _catches_closing(handler: s.Handler, stmt: s.Try) -> bool:
-    """Whether the ``GeneratorExit`` of a yield in the ``try`` ends in this handler, which does not look at its class."""
+    """Whether the ``GeneratorExit`` of a yield in the ``try`` ends in this handler, which does not tell it apart."""
     names = {sym.last_name(t) for t in caught_types(handler)}
     if handler.types is not None and not names & _CLOSING:
         return False
