@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,25 +27,30 @@ def _known(incomplete: str) -> list[str]:
 
 
 def command(
+<<<<<<< HEAD
     what: Annotated[list[str], typer.Argument(help="A code, a name, or the text of an error.", autocompletion=_known)],
+=======
+    what: Annotated[list[str], typer.Argument(help="A code, a name, or an error's text; `-` reads it from stdin.")],
+>>>>>>> 4e7dade (explain: error texts lead to the rules that find their cause)
 ) -> int:
     """Say what a rule means, why it matters and what to do."""
     from sessionlint.cli.app import UsageProblem
     from sessionlint.config.errors import did_you_mean
     from sessionlint.rules import registry
 
-    asked = " ".join(what).strip()
+    asked = (sys.stdin.read() if what == ["-"] else " ".join(what)).strip()
     rules = registry.all_rules()
     for rule in rules:
         if asked.upper() == rule.code or asked.lower() == rule.name:
             sys.stdout.write(page(rule))
             return CLEAN
-    causes = list(_about_error(asked, rules))
-    if causes:
-        sys.stdout.write(f"Rules that speak of this error:\n{''.join(_line(rule) for rule in causes)}")
+    answer = about_error(asked, rules)
+    if answer:
+        sys.stdout.write(answer)
         return CLEAN
-    hint = did_you_mean(asked, [word for rule in rules for word in (rule.code, rule.name)])
-    raise UsageProblem(f"no rule has the code or name `{asked}`, and none speaks of such an error; {hint or _LIST}")
+    hint = did_you_mean(asked, [word for rule in rules for word in (rule.code, rule.name)]) if len(asked) < 80 else ""
+    shown = asked if len(asked) < 80 else f"{asked[:77]}..."
+    raise UsageProblem(f"no rule has the code or name `{shown}`, and none speaks of such an error; {hint or _LIST}")
 
 
 _LIST = "see `sessionlint rules`"
@@ -62,7 +68,25 @@ def page(rule: Rule) -> str:
     return f"{head}\n{rule.doc.strip()}\n{examples}"
 
 
-def _about_error(asked: str, rules: Iterable[Rule]) -> Iterable[Rule]:
+def about_error(asked: str, rules: Sequence[Rule]) -> str:
+    """What an error text means and which rules find its cause; empty where nothing is known of it."""
+    from sessionlint.rules.runtime_errors import recognised
+
+    by_code = {rule.code: rule for rule in rules}
+    told: set[str] = set()
+    parts = []
+    for error in recognised(asked):
+        causes = [by_code[code] for code in error.rules if code in by_code and code not in told]
+        told.update(rule.code for rule in causes)
+        meaning = fill(f"{error.name}: {error.means}", 100)
+        parts.append(f"{meaning}\n{''.join(_line(rule) for rule in causes)}")
+    spoken_of = [rule for rule in _spoken_of(asked, rules) if rule.code not in told]
+    if spoken_of:
+        parts.append(f"Rules that speak of this error:\n{''.join(_line(rule) for rule in spoken_of)}")
+    return "\n".join(parts)
+
+
+def _spoken_of(asked: str, rules: Iterable[Rule]) -> Iterable[Rule]:
     """Rules whose page names an exception class that the text names."""
     classes = [word for word in re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", asked) if len(word) > 7]
     return [rule for rule in rules if any(word in rule.doc for word in classes)]
