@@ -27,11 +27,10 @@ def _known(incomplete: str) -> list[str]:
 
 
 def command(
-<<<<<<< HEAD
-    what: Annotated[list[str], typer.Argument(help="A code, a name, or the text of an error.", autocompletion=_known)],
-=======
-    what: Annotated[list[str], typer.Argument(help="A code, a name, or an error's text; `-` reads it from stdin.")],
->>>>>>> 4e7dade (explain: error texts lead to the rules that find their cause)
+    what: Annotated[
+        list[str],
+        typer.Argument(help="A code, a name, or an error's text; `-` reads it from stdin.", autocompletion=_known),
+    ],
 ) -> int:
     """Say what a rule means, why it matters and what to do."""
     from sessionlint.cli.app import UsageProblem
