@@ -46,6 +46,7 @@ class Calls:
         """The paths after a call."""
         frame = self._frame
         target = frame.value(call.func, state)
+        frame.tracking.called(call, state)
         options = list(v.options_of(target))[:_MAX_TARGETS]
         if len(options) == 1:
             return self._apply(options[0], call, state, awaited)
@@ -99,6 +100,8 @@ class Calls:
                 self._session(receiver, receiver.origin, effect, target.name, call, state)
             elif receiver.origin is not None and effect is None:
                 self._take_part(receiver.origin, call, state)
+            elif receiver.origin is None:
+                self._frame.tracking.outside(call, state)
         elif isinstance(receiver, v.Begin) and receiver.session.origin is not None:
             effect = self._catalog.transaction.get(target.name)
             if effect is not None and receiver.kind != "begin_nested":
@@ -140,11 +143,16 @@ class Calls:
             kind = "read"  # attaches what is known to be in the database
         if kind == "write":
             self._write_call(session, origin, effect, call, state)
+            frame.tracking.session_call(name, origin, call, state)
         elif kind == "execute":
+            frame.tracking.executed(origin, call, state)
             self._execute(session, origin, call, state)
         elif kind == "read":
             frame.event(call.loc, "read", f"{name}()")
             frame.update(state, origin, transaction.read(self._link(call, name)))
+            frame.tracking.session_call(name, origin, call, state)
+        elif kind == "expunge":
+            frame.tracking.session_call(name, origin, call, state)
         elif kind == "flush":
             frame.may_fail(state, database=True, refusal=Refusal("flush", frame.key(origin)))
             frame.event(call.loc, "flush", "flush()")
@@ -257,9 +265,11 @@ class Calls:
             return [state]
         if function.facts.is_async and not awaited:
             return [state]
-        if self._frame.engine.slow.runs(function):
-            self._frame.waiting.here("slow", f"{sym.dotted_text(call.func) or function.name}()", call.loc, state)
-        return self.run(function, binding, call.loc, call, state, _places(function, call))
+        if frame.engine.slow.runs(function):
+            frame.waiting.here("slow", f"{sym.dotted_text(call.func) or function.name}()", call.loc, state)
+        paths = self.run(function, binding, call.loc, call, state, _places(function, call))
+        frame.tracking.passed_on(function, call, paths)
+        return paths
 
     def run(
         self,
@@ -315,7 +325,7 @@ class Calls:
         frame.keeping.kept_by(summary, binding, loc, state)
         for name, transactions in summary.raises:
             failed = state.copy()
-            self._transfer(transactions, binding, link, failed, entered)
+            self._transfer(transactions, binding, link, failed, entered, function, call)
             half_done = bool(name) and any(t.pending for t in failed.sessions.values())
             frame.may_fail(failed, caught=name, database=half_done or any(t.pending for _, t in transactions))
         if frame.watchers:
@@ -336,7 +346,7 @@ class Calls:
         out = []
         for index, variant in enumerate(chosen):
             after = state if index == len(chosen) - 1 else state.copy()
-            self._transfer(variant.transactions, binding, link, after, entered)
+            self._transfer(variant.transactions, binding, link, after, entered, function, call)
             if call is not None:
                 after.results[id(call), ""] = variant.result
                 after.results.update({(id(call), part): fact for part, fact in variant.parts})
@@ -367,6 +377,8 @@ class Calls:
         link: Link,
         state: State,
         entered: bool,
+        function: sym.Function,
+        call: s.Call | None,
     ) -> None:
         frame = self._frame
         for origin, done in transactions:
@@ -402,6 +414,7 @@ class Calls:
                     flushed=done.flushed or (after.flushed and done.entry),
                     closed=after.closed or done.closed,
                 )
+                after = frame.tracking.transferred(before, after, done, link, mine, function, call, state)
                 frame.update(state, mine, after)
 
     def _expose(self, summary: Summary, given: Given, link: Link, state: State) -> None:
@@ -432,6 +445,8 @@ class Calls:
         if isinstance(made, v.Session):
             frame.scopes.created(call, state, "class", made)
             return [state]
+        if self._infer.classes.is_model(target.cls):
+            frame.tracking.constructed(call, target.cls, state)
         init = self._infer.classes.method(target.cls, "__init__")
         if init is None or init.is_abstract:
             if not self._infer.classes.is_model(target.cls) and not self._infer.classes.holds_session(target.cls):
@@ -537,6 +552,7 @@ class Calls:
         if not dotted.startswith("builtins."):
             frame.closing.leaves(self._held(call, state))
         if not self._catalog.is_harmless(dotted):
+            frame.tracking.outside(call, state)
             self._unresolved(call, state)
         return [state]
 
@@ -615,6 +631,7 @@ class Calls:
         """A call nobody can follow: what it was given is no longer ours to judge."""
         frame = self._frame
         frame.may_fail(state)
+        frame.tracking.outside(call, state)
         held = self._held(call, state)
         if isinstance(call.func, s.Attribute):
             receiver = frame.value(call.func.value, state)

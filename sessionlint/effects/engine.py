@@ -7,13 +7,14 @@ by place.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from sessionlint.effects import catalog
 from sessionlint.effects.interpreter import Frame
 from sessionlint.effects.slow import Slow
 from sessionlint.effects.state import State, Transaction, Write
 from sessionlint.effects.summary import Result
-from sessionlint.facts.shape import Call, Expr, Loc
+from sessionlint.facts.shape import Call, Constant, Expr, Loc
 from sessionlint.findings import Place, Unresolved
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -74,6 +75,19 @@ class Engine:
             self._unresolved[key] = Unresolved(
                 Place(function.module.path, *call.loc), f"{text}()", "its target could not be determined"
             )
+
+    @cached_property
+    def autoflush(self) -> str:
+        """Whether sessions of this project flush before queries: on, off, or mixed where factories differ."""
+        said = set()
+        for maker in ("sessionmaker", "async_sessionmaker", "Session", "AsyncSession"):
+            for module, _, call in self.infer.call_sites(maker):
+                if module.is_test:
+                    continue
+                given = next((k.value for k in call.keywords if k.name == "autoflush"), None)
+                off = isinstance(given, Constant) and given.value is False
+                said.add("off" if off else "on")
+        return said.pop() if len(said) == 1 else "mixed" if said else "on"
 
     # ---- questions about functions and classes ---------------------------------------------------------------------
 

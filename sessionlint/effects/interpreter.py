@@ -92,6 +92,7 @@ class Frame:
         from sessionlint.effects.keeping import Keeping
         from sessionlint.effects.looping import Looping
         from sessionlint.effects.scopes import Scopes
+        from sessionlint.effects.tracking import Tracking
         from sessionlint.effects.waiting import Waiting
 
         self.engine = engine
@@ -129,6 +130,8 @@ class Frame:
         self.looping = Looping(self)
         self.closing = Closing(self)
         self.waiting = Waiting(self)
+        #: the statement being run
+        self.at: s.Loc = function.facts.loc
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
         #: parameters with a constant default: flags and optional objects that choose between paths
@@ -138,6 +141,7 @@ class Frame:
         self._entities = frozenset(
             n for n in function.parameters if isinstance(engine.infer.parameter(function, n), v.Entity)
         )
+        self.tracking = Tracking(self)
 
     # ---- entry and exit --------------------------------------------------------------------------------------------
 
@@ -157,6 +161,7 @@ class Frame:
         normal = [e for e in self.exits[-1] if e.kind in {"return", "end"}]
         for exit_ in normal:
             self.scopes.leave_function(exit_.state, exit_.loc, exit_.kind)
+            self.tracking.left(exit_.state)
         if self.function.facts.decorators or any(p.default is not None for p in self.function.facts.parameters):
             self._ended(normal)
         for rollback in self.rollbacks:
@@ -244,7 +249,11 @@ class Frame:
         """Store a session's new transaction, remembering the origin it was reached through."""
         if transaction.origin is None:
             transaction = replace(transaction, origin=origin)
-        state.sessions[self.key(origin)] = transaction
+        key = self.key(origin)
+        before = state.sessions.get(key, EMPTY)
+        state.sessions[key] = (
+            self.tracking.happened(state, key, before, transaction) if transaction.event else transaction
+        )
         if origin.kind != "local":
             self.touches.add(origin)
 
@@ -331,9 +340,12 @@ class Frame:
         return states
 
     def _statement(self, stmt: s.Stmt, states: list[State]) -> list[State]:
-        kind = type(stmt)
-        if kind is s.Expression:
-            return self.effects(stmt.value, states)  # type: ignore[union-attr, arg-type]
+        self.at = stmt.loc
+        if isinstance(stmt, s.Expression):
+            states = self.effects(stmt.value, states)
+            for state in states:
+                self.tracking.dropped(stmt.value, state)
+            return states
         if isinstance(stmt, s.Assign):
             return self._assign(stmt.targets, stmt.value, states, stmt.loc)
         if isinstance(stmt, s.AnnotatedAssign):
@@ -346,6 +358,12 @@ class Frame:
                 forget(state, place_text(stmt.target))
                 note_growth(state, stmt.target)
                 self._set_attribute(stmt.target, state, stmt.loc)
+                self.tracking.set_attribute(stmt.target, None, state, stmt.loc)
+            return states
+        if isinstance(stmt, s.Delete):
+            for state in states:
+                for target in stmt.targets:
+                    self.tracking.deleted(target, state, stmt.loc)
             return states
         if isinstance(stmt, s.If):
             return self._if(stmt, states)
@@ -371,13 +389,11 @@ class Frame:
             for state in states:
                 state.env[stmt.name] = self.infer.defined(stmt, self.scope(state))
             return states
-        if isinstance(stmt, s.Import):
-            for state in states:
-                for binding in stmt.bindings:
-                    symbol = self.infer.table.resolve(self.function.module, binding)
-                    if symbol is not None:
-                        state.env[binding.local] = self.infer.symbol(symbol)
-            return states
+        for state in states:
+            for binding in stmt.bindings:
+                symbol = self.infer.table.resolve(self.function.module, binding)
+                if symbol is not None:
+                    state.env[binding.local] = self.infer.symbol(symbol)
         return states
 
     def _assign(self, targets: tuple[s.Expr, ...], value: s.Expr, states: list[State], loc: s.Loc) -> list[State]:
@@ -406,6 +422,7 @@ class Frame:
                 state.tied[target.id] = tied
             state.env[target.id] = found
             self.closing.named(target.id, expr, found)
+            self.tracking.bound(target.id, expr, found, state)
             note_result(state, target.id, expr, found)
             if target.id in self.function.facts.globals:
                 self.keeping.stored(target, found, expr, state, loc)
@@ -420,6 +437,7 @@ class Frame:
             forget(state, place_text(target))
             if not _normalises(target, expr):
                 self._set_attribute(target, state, loc)
+                self.tracking.set_attribute(target, expr, state, loc)
             self.keeping.stored(target, found, expr, state, loc)
             self._set_field(target, found, state)
             text = place_text(target)
@@ -479,6 +497,7 @@ class Frame:
                     state.facts[_RETURNED + part] = fact
                 self.scopes.escapes(stmt.value, found, state, stmt.loc)
                 self._returned(found, state, stmt.loc)
+                self.tracking.returned(stmt.value, state, stmt.loc)
             keys = state.tied.get(root_name(stmt.value)) if stmt.value is not None and result == "any" else None
             if keys:
                 nothing = state.copy()
@@ -556,6 +575,7 @@ class Frame:
                 for state in current:
                     inner = state.copy()
                     self.iteration.bind_item(stmt, inner)
+                    self.tracking.item(stmt, inner)
                     entered.append(inner)
             after = self.block(entered, stmt.body)
             after += [e.state for e in self.exits[-1] if e.kind == "continue"]
@@ -608,7 +628,10 @@ class Frame:
                 out.extend(self.calls.apply(expr, state, awaited))
             return settle(out)
         if isinstance(expr, s.Attribute):
-            return self.effects(expr.value, states)
+            states = self.effects(expr.value, states)
+            for state in states:
+                self.tracking.read(expr, state)
+            return states
         if isinstance(expr, s.Choice):
             return self._choice(expr, states, awaited)
         if isinstance(expr, s.Yield):

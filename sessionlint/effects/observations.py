@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sessionlint.effects.object_observations import ObjectObservation
 from sessionlint.effects.state import Link, Write
 from sessionlint.facts.shape import Loc
 from sessionlint.project.symbols import Class, Function
@@ -321,7 +322,8 @@ class Waited:
 
 
 Observation = (
-    Created
+    ObjectObservation
+    | Created
     | ScopeEnd
     | Committed
     | RolledBack

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from sessionlint.effects.objects import Book, Pending
 from sessionlint.facts.shape import Loc
 from sessionlint.project.symbols import Class
 from sessionlint.project.values import Origin, Value
@@ -82,6 +83,14 @@ class Transaction:
     origin: Origin | None = None
     #: what opened the transaction, for messages; never decides anything
     since: Link | None = field(default=None, compare=False)
+    #: objects waiting for the next flush; those that were waiting at the first flush; whether there may have been one
+    batch: tuple[Pending, ...] = ()
+    first: tuple[Pending, ...] = ()
+    synced: bool = False
+    #: objects inserted, flushed or not, and not committed
+    inserted: tuple[Pending, ...] = ()
+    #: what just happened, for ``tracking``; never kept
+    event: str = field(default="", compare=False)
 
     @property
     def outcome(self) -> tuple[bool, bool, bool]:
@@ -98,33 +107,39 @@ class Transaction:
             flushed=self.flushed or flushes,
             origin=self.origin or write.origin,
             since=self.since or Link(write.path, write.loc, write.kind),
+            event="read" if flushes else self.event,
         )
 
     def read(self, by: Link | None = None) -> Transaction:
-        return replace(self, open=True, used=True, since=self.since or by)
+        return replace(self, open=True, used=True, since=self.since or by, event="read")
 
     def flush(self) -> Transaction:
         return replace(
-            self, used=True, flushed=bool(self.pending) or self.flushed, open=self.open or bool(self.pending)
+            self,
+            used=True,
+            flushed=bool(self.pending) or self.flushed,
+            open=self.open or bool(self.pending),
+            event="flush",
         )
 
     def commit(self) -> Transaction:
         return replace(
             self, pending=(), open=False, used=True, entry=False, committed=True, rolled_back=False, flushed=False,
-            since=None,
+            since=None, event="commit",
         )  # fmt: skip
 
     def rollback(self) -> Transaction:
         return replace(
-            self, pending=(), open=False, used=True, entry=False, rolled_back=True, flushed=False, since=None
-        )
+            self, pending=(), open=False, used=True, entry=False, rolled_back=True, flushed=False, since=None,
+            event="rollback",
+        )  # fmt: skip
 
     def close(self) -> Transaction:
-        return replace(self, pending=(), open=False, entry=False, closed=True, flushed=False, since=None)
+        return replace(self, pending=(), open=False, entry=False, closed=True, flushed=False, since=None, event="close")
 
     def give_away(self) -> Transaction:
         """Something unresolved has the session: it may do anything."""
-        return replace(self, pending=(), open=False, unknown=True, used=True)
+        return replace(self, pending=(), open=False, unknown=True, used=True, event="unknown")
 
     def join(self, other: Transaction) -> Transaction:
         if self == other:
@@ -142,6 +157,10 @@ class Transaction:
             self.flushed or other.flushed,
             self.origin or other.origin,
             self.since or other.since,
+            tuple(p for p in self.batch if p in other.batch),
+            tuple(p for p in self.first if p in other.first),
+            self.synced or other.synced,
+            tuple(p for p in self.inserted if p in other.inserted),
         )
 
 
@@ -173,7 +192,7 @@ class Broken(NamedTuple):
 class State:
     """One path: values of names, truth of conditions, transactions of sessions. Copied at forks."""
 
-    __slots__ = ("broken", "env", "facts", "results", "sessions", "spent", "tied", "turn")
+    __slots__ = ("book", "broken", "env", "facts", "results", "sessions", "spent", "tied", "turn")
 
     def __init__(
         self,
@@ -185,6 +204,7 @@ class State:
         tied: dict[str, frozenset[WriteKey]] | None = None,
         spent: dict[Origin, Loc] | None = None,
         turn: dict[Loc, Origin] | None = None,
+        book: Book | None = None,
     ) -> None:
         self.env = env
         self.facts = facts
@@ -199,6 +219,8 @@ class State:
         self.spent = spent if spent is not None else {}
         #: commits made since the innermost loop's turn began
         self.turn = turn if turn is not None else {}
+        #: mapped objects, by the names that hold them
+        self.book = book if book is not None else Book()
 
     def copy(self) -> State:
         return State(
@@ -210,6 +232,7 @@ class State:
             dict(self.tied),
             dict(self.spent),
             dict(self.turn),
+            self.book.copy(),
         )
 
     def drop(self, keys: frozenset[WriteKey]) -> None:
@@ -249,6 +272,7 @@ class State:
             tied,
             {**self.spent, **other.spent},
             {**self.turn, **other.turn},
+            self.book.join(other.book),
         )
 
 

@@ -1,18 +1,27 @@
-"""Mapped classes and their foreign keys: which model is a parent of which.
+"""The model graph of a project: tables, foreign keys between mapped classes, relationships, and the insert order.
 
-Reads declarative models (``mapped_column``, ``Column``, ``ForeignKey`` by table name or column, mixins, abstract
-bases, SQLModel ``Field(foreign_key=...)``) and imperative ``Table(...)``. Class identity only; insert order and
-relationships are asked elsewhere.
+Knows classes by identity; what one class declares is read by ``mapping``. Must not know sessions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Inference, Scope
+from sessionlint.project.mapping import ForeignKey, Model, Reader, Relationship, shared_prefix
+
+
+class Reference(NamedTuple):
+    """A foreign key of ``child`` that points at ``parent``."""
+
+    child: sym.Class
+    parent: sym.Class
+    key: ForeignKey
 
 
 class Tables:
@@ -20,26 +29,100 @@ class Tables:
 
     def __init__(self, infer: Inference) -> None:
         self._infer = infer
+        self._reader = Reader(infer)
         #: mapped classes by class key
         self.models: dict[str, sym.Class] = {}
-        #: table name -> class
-        self._by_table: dict[str, sym.Class] = {}
-        #: child class key -> parent classes its foreign keys point at
-        self.parents: dict[str, tuple[sym.Class, ...]] = {}
-        #: parent class key -> child classes
-        self.children: dict[str, list[sym.Class]] = {}
+        self._named: dict[str, list[sym.Class]] = {}
+        self._guessed: dict[str, list[sym.Class]] = {}
+        self._read: dict[str, Model] = {}
+        self._references: dict[str, tuple[Reference, ...]] = {}
         for cls in infer.table.classes.values():
             if infer.classes.is_model(cls):
                 self.models[cls.key] = cls
-                name = self._table_name(cls)
-                if name:
-                    self._by_table.setdefault(name, cls)
-        for cls in list(self.models.values()):
-            found = tuple(dict.fromkeys(self._referenced(cls)))
-            if found:
-                self.parents[cls.key] = found
-                for parent in found:
-                    self.children.setdefault(parent.key, []).append(cls)
+                self._name(cls)
+
+    # ---- one class -------------------------------------------------------------------------------------------------
+
+    def model(self, cls: sym.Class) -> Model:
+        """What a mapped class declares."""
+        known = self._read.get(cls.key)
+        if known is None:
+            known = self._read[cls.key] = self._reader.read(cls)
+            known.relationships.update(self._added_later.get(cls.key, {}))
+        return known
+
+    @cached_property
+    def _added_later(self) -> dict[str, dict[str, Relationship]]:
+        """Relationships a module gives to a class after its body: ``User.posts = relationship(...)``."""
+        found: dict[str, dict[str, Relationship]] = {}
+        for module in self._infer.table.modules.values():
+            for stmt in sym.statements(module.facts.body):
+                if not isinstance(stmt, s.Assign) or not isinstance(stmt.value, s.Call):
+                    continue
+                if sym.last_name(stmt.value.func) not in {"relationship", "dynamic_loader"}:
+                    continue
+                for target in stmt.targets:
+                    if isinstance(target, s.Attribute):
+                        owner = self._infer.expr(target.value, Scope(module))
+                        if isinstance(owner, v.ClassRef):
+                            made = self._reader.relationship(target.attr, stmt.value, None, owner.cls)
+                            found.setdefault(owner.cls.key, {})[target.attr] = made
+        return found
+
+    def is_abstract(self, cls: sym.Class) -> bool:
+        """A mapped base without a table of its own."""
+        declared = cls.attributes.get("__abstract__")
+        return declared is not None and isinstance(declared.value, s.Constant) and declared.value.value is True
+
+    def base(self, cls: sym.Class) -> sym.Class:
+        """The topmost mapped class of an inheritance hierarchy: its mapper sorts for all below it."""
+        above = [c for c in self._infer.classes.mro(cls) if c.key in self.models and not self._is_plain_base(c)]
+        return above[-1] if above else cls
+
+    def _is_plain_base(self, cls: sym.Class) -> bool:
+        if self.is_abstract(cls):
+            return True
+        if any(k.name == "table" for k in cls.facts.keywords) or {"__tablename__", "__table__"} & cls.attributes.keys():
+            return False
+        return not self.model(cls).primary_key
+
+    # ---- references ------------------------------------------------------------------------------------------------
+
+    def references(self, child: sym.Class) -> tuple[Reference, ...]:
+        """The foreign keys of a class with the classes they point at."""
+        known = self._references.get(child.key)
+        if known is None:
+            made = []
+            for key in self.model(child).foreign_keys:
+                parent = self._parent(key, child)
+                if parent is not None:
+                    made.append(Reference(child, parent, key))
+            known = self._references[child.key] = tuple(made)
+        return known
+
+    def between(self, child: sym.Class, parent: sym.Class) -> tuple[Reference, ...]:
+        """The foreign keys by which ``child`` points at ``parent`` or at a mapped base of it."""
+        lineage = {c.key for c in self._infer.classes.mro(parent)}
+        return tuple(r for r in self.references(child) if r.parent.key in lineage)
+
+    @cached_property
+    def parents(self) -> dict[str, tuple[sym.Class, ...]]:
+        """Child class key to the classes its foreign keys point at."""
+        found = {}
+        for key, cls in self.models.items():
+            above = tuple(dict.fromkeys(r.parent for r in self.references(cls)))
+            if above:
+                found[key] = above
+        return found
+
+    @cached_property
+    def children(self) -> dict[str, list[sym.Class]]:
+        """Parent class key to the classes that point at it."""
+        found: dict[str, list[sym.Class]] = {}
+        for key, above in self.parents.items():
+            for parent in above:
+                found.setdefault(parent.key, []).append(self.models[key])
+        return found
 
     def is_parent(self, cls: sym.Class | None) -> bool:
         """Whether another model's foreign key points at this one."""
@@ -48,67 +131,120 @@ class Tables:
     def is_child_of(self, child: sym.Class, parent: sym.Class) -> bool:
         return any(p.key == parent.key for p in self.parents.get(child.key, ()))
 
-    def _table_name(self, cls: sym.Class) -> str:
+    # ---- relationships and insert order ----------------------------------------------------------------------------
+
+    def ordered(self, first: sym.Class, second: sym.Class) -> bool | None:
+        """Whether a relationship makes rows of ``first`` be inserted before those of ``second``; None if unknown.
+
+        The unit of work looks at relationships between the two hierarchies, whichever foreign key they follow.
+        """
+        first_base, second_base = self.base(first), self.base(second)
+        related = False
+        for one, other in ((first, second_base), (second, first_base)):
+            for relationship in self._all_relationships(one):
+                if relationship.target is None:
+                    if relationship.ordering:
+                        return None
+                elif relationship.ordering and self.base(relationship.target).key == other.key:
+                    related = True
+        if not related:
+            return False
+        backwards = any(self.base(r.parent).key == second_base.key for r in self.references(first))
+        return None if backwards else bool(self.between_hierarchies(second, first))
+
+    def between_hierarchies(self, child: sym.Class, parent: sym.Class) -> tuple[Reference, ...]:
+        base = self.base(parent).key
+        return tuple(r for r in self.references(child) if self.base(r.parent).key == base)
+
+    def _all_relationships(self, cls: sym.Class) -> Iterable[Relationship]:
+        """Relationships of the class and of everything else its base mapper sorts for."""
+        base = self.base(cls)
+        yield from self.model(cls).relationships.values()
+        for other in (base, *self._infer.classes.subclasses(base)):
+            if other.key != cls.key and other.key in self.models:
+                yield from self.model(other).relationships.values()
+
+    def insert_levels(self, together: Sequence[sym.Class]) -> dict[str, tuple[int, str]] | None:
+        """Sort key of each base mapper among those flushed together; None where relationships form a cycle.
+
+        SQLAlchemy takes mappers in rounds: first those no relationship holds back, by ``module.ClassName``, then those
+        that only waited for them, and so on (``orm.unitofwork``, ``util.topological.sort_as_subsets``).
+        """
+        bases = {self.base(c).key: self.base(c) for c in together}
+        members: dict[str, list[sym.Class]] = {}
+        for cls in together:
+            members.setdefault(self.base(cls).key, []).append(cls)
+        before: dict[str, set[str]] = {key: set() for key in bases}
+        for key in bases:
+            for other in bases:
+                if other != key and any(self.ordered(a, b) for a in members[other] for b in members[key]):
+                    before[key].add(other)
+        levels: dict[str, tuple[int, str]] = {}
+        level = 0
+        while len(levels) < len(bases):
+            ready = [k for k in bases if k not in levels and before[k] <= levels.keys()]
+            if not ready:
+                return None
+            for key in ready:
+                levels[key] = (level, f"{bases[key].module.dotted}.{bases[key].name}")
+            level += 1
+        return levels
+
+    # ---- names of tables -------------------------------------------------------------------------------------------
+
+    def _name(self, cls: sym.Class) -> None:
+        if self.is_abstract(cls):
+            return
         for candidate in self._infer.classes.mro(cls):
             declared = candidate.attributes.get("__tablename__")
-            if (
-                declared is not None
-                and isinstance(declared.value, s.Constant)
-                and isinstance(declared.value.value, str)
-            ):
-                return declared.value.value
-        return _snake(cls.name) if not any(k.name == "table" for k in cls.facts.keywords) else cls.name.lower()
+            if declared is not None and declared.value is not None:
+                value = self._infer.expr(declared.value, Scope(candidate.module, candidate.parent))
+                if isinstance(value, v.Literal) and isinstance(value.value, str):
+                    if candidate is cls or not self.is_mapped_above(cls, candidate):
+                        self._named.setdefault(value.value, []).append(cls)
+                    return
+                break
+            table = candidate.attributes.get("__table__")
+            if table is not None:
+                call = self._reader.table_call(table.value, candidate)
+                first = call.args[0] if call is not None and call.args else None
+                if isinstance(first, s.Constant) and isinstance(first.value, str):
+                    self._named.setdefault(first.value, []).append(cls)
+                return
+        for guess in _conventional_names(cls.name):
+            self._guessed.setdefault(guess, []).append(cls)
 
-    def _referenced(self, cls: sym.Class) -> Iterable[sym.Class]:
-        for candidate in self._infer.classes.mro(cls):
-            for attribute in candidate.facts.attributes:
-                if attribute.value is not None:
-                    yield from self._in_expression(attribute.value, candidate)
-                if attribute.annotation is not None:
-                    yield from self._in_expression(attribute.annotation, candidate)
-            for method in candidate.methods.values():
-                if "declared_attr" in method.decorator_names or "declared_attr" in str(method.decorator_names):
-                    for stmt in sym.statements(method.facts.body):
-                        if isinstance(stmt, s.Return) and stmt.value is not None:
-                            yield from self._in_expression(stmt.value, candidate)
+    def is_mapped_above(self, cls: sym.Class, candidate: sym.Class) -> bool:
+        """Whether the table name comes from a mapped parent: single-table inheritance."""
+        return candidate is not cls and candidate.key in self.models and not self.is_abstract(candidate)
 
-    def _in_expression(self, expr: s.Expr, cls: sym.Class) -> Iterable[sym.Class]:
-        for part in sym.walk(expr):
-            if not isinstance(part, s.Call):
-                continue
-            name = sym.last_name(part.func)
-            if name == "ForeignKey" and part.args:
-                found = self._target(part.args[0], cls)
-                if found is not None:
-                    yield found
-            elif name == "ForeignKeyConstraint" and len(part.args) > 1:
-                columns = part.args[1]
-                for item in columns.items if isinstance(columns, s.Collection) else ():
-                    found = self._target(item, cls)
-                    if found is not None:
-                        yield found
-            for keyword in part.keywords:
-                if keyword.name == "foreign_key":
-                    found = self._target(keyword.value, cls)
-                    if found is not None:
-                        yield found
+    def table_names(self, cls: sym.Class) -> frozenset[str]:
+        """The names a table is or may be known by."""
+        own = {n for n, found in self._named.items() if cls in found}
+        return frozenset(own or {n for n, found in self._guessed.items() if cls in found})
 
-    def _target(self, expr: s.Expr, cls: sym.Class) -> sym.Class | None:
-        if isinstance(expr, s.Constant) and isinstance(expr.value, str):
-            parts = expr.value.split(".")
-            return self._by_table.get(parts[-2]) if len(parts) > 1 else None
-        if isinstance(expr, s.Attribute):
-            value = self._infer.expr(expr.value, Scope(cls.module, cls.parent))
-            if isinstance(value, v.ClassRef) and value.cls.key in self.models:
-                return value.cls
-        return None
+    def _parent(self, key: ForeignKey, child: sym.Class) -> sym.Class | None:
+        if key.target is not None:
+            return key.target if key.target.key in self.models else None
+        found = self._named.get(key.table) or self._guessed.get(key.table) or ()
+        nearest = sorted(found, key=lambda c: -shared_prefix(c.module.path, child.module.path))
+        return nearest[0] if nearest else None
 
 
-def _snake(name: str) -> str:
-    """Flask-SQLAlchemy's default table name."""
-    out = []
+def _conventional_names(name: str) -> tuple[str, ...]:
+    """Table names that naming conventions make of a class name: lower, snake, and their plurals."""
+    words = []
     for index, char in enumerate(name):
-        if char.isupper() and index and (not name[index - 1].isupper()):
-            out.append("_")
-        out.append(char.lower())
-    return "".join(out)
+        if char.isupper() and index and not name[index - 1].isupper():
+            words.append("_")
+        words.append(char.lower())
+    snake = "".join(words)
+    found = []
+    for form in (snake, snake.replace("_", "")):
+        found += [form, f"{form}s", f"{form}es"]
+        if form.endswith("y"):
+            found.append(f"{form[:-1]}ies")
+        for tail in ("_model", "model"):
+            if form.endswith(tail) and form != tail:
+                found += [form.removesuffix(tail), f"{form.removesuffix(tail)}s"]
+    return tuple(dict.fromkeys(found))
