@@ -256,6 +256,7 @@ class Calls:
     # ---- project functions -----------------------------------------------------------------------------------------
 
     def _function(self, target: v.FunctionRef, call: s.Call, state: State, awaited: bool) -> list[State]:
+        frame = self._frame
         arguments = self.arguments(call, state)
         positional = [x for n, x in arguments if not n]
         binding = self._infer.bind(target, positional, [(n, x) for n, x in arguments if n])

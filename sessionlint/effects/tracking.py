@@ -16,7 +16,7 @@ from sessionlint.effects.state import MAX_WRITES, State, Transaction
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import argument_for
+from sessionlint.project.arguments import argument_for
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame
