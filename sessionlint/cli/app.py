@@ -14,7 +14,19 @@ from pathlib import Path
 from sessionlint.cli import CLEAN, INTERNAL, USAGE
 from sessionlint.config.errors import ConfigErrors, did_you_mean
 
-COMMANDS = ("check", "fix", "baseline", "explain", "rules", "show", "trace", "init", "completion")
+COMMANDS = (
+    "check",
+    "fix",
+    "baseline",
+    "explain",
+    "rules",
+    "show",
+    "trace",
+    "init",
+    "scaffold",
+    "diagnose",
+    "completion",
+)
 """In the order of the help; a command ``x`` is the function ``command`` of ``sessionlint.cli.x``."""
 
 
