@@ -117,7 +117,10 @@ class Settings:
         SLOW_AWAITS, Kind.NAMES, "Modules or dotted names of calls that must not run inside an open transaction."
     )
     commit_owner: str = _option(
-        "boundary", Kind.CHOICE, "Which layer commits by this project's policy.", ("boundary", "service", "repository")
+        "boundary",
+        Kind.CHOICE,
+        "Which layer commits by this project's policy; SES201, SES202 and SES209 follow it.",
+        ("boundary", "service", "repository"),
     )
     target: tuple[tuple[str, str], ...] = _option(
         (), Kind.VERSIONS, "Library versions to judge by; else the lock file, else the declared range."

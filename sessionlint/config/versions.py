@@ -6,6 +6,7 @@ the environment of the tool is not that of the project.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from packaging.version import InvalidVersion, Version
 
 LIBRARIES = ("fastapi", "sqlalchemy")
 LOCK_FILES = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml")
+#: files of pins that a tool wrote and a deployment installs from
+FROZEN_FILES = ("requirements.lock", "requirements-lock.txt", "requirements.lock.txt", "constraints.txt")
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,41 @@ def _locked_in(folder: Path) -> dict[str, tuple[str, str]]:
                     library = canonicalize_name(str(row.get("name", "")))
                     if library in LIBRARIES and _is_version(row["version"]):
                         out.setdefault(library, (row["version"], name))
+    for source, pinned, version in (*_pipfile_lock(folder), *_frozen(folder)):
+        if pinned in LIBRARIES and _is_version(version):
+            out.setdefault(pinned, (version, source))
     return out
+
+
+def _pipfile_lock(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(file, library, version) of ``Pipfile.lock``."""
+    try:
+        parsed = json.loads((folder / "Pipfile.lock").read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return
+    packages = parsed.get("default") if isinstance(parsed, dict) else None
+    for name, row in packages.items() if isinstance(packages, dict) else ():
+        version = row.get("version") if isinstance(row, dict) else None
+        if isinstance(version, str):
+            yield "Pipfile.lock", str(canonicalize_name(name)), version.removeprefix("==")
+
+
+def _frozen(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(file, library, version) of what ``pip freeze`` or ``pip-compile`` wrote: pins in a file named as a lock.
+
+    Where ``pyproject.toml`` declares the ranges, a ``requirements.txt`` that holds nothing but pins is one as well.
+    """
+    declares = (folder / "pyproject.toml").is_file()
+    for name in (*FROZEN_FILES, *(("requirements.txt",) if declares else ())):
+        try:
+            text = (folder / name).read_text(encoding="utf-8-sig", errors="replace")
+        except OSError:
+            continue
+        lines = [line.strip() for line in text.splitlines() if re.match(r"\s*[A-Za-z0-9]", line)]
+        if name == "requirements.txt" and not all("==" in line for line in lines):
+            continue
+        for match in re.finditer(r"(?m)^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", text):
+            yield name, str(canonicalize_name(match[1])), match[2]
 
 
 def _members(root: Path) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
+from sessionlint.effects.scopes import shares_connection
 from sessionlint.effects.state import State
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
@@ -51,6 +52,8 @@ class Closing:
         inner = expr.value if isinstance(expr, s.Await) else expr
         if not isinstance(found, v.Session) or not isinstance(inner, s.Call) or found.origin != local_origin(inner):
             return
+        if any(shares_connection(a) for a in (*inner.args, *(k.value for k in inner.keywords))):
+            return  # it works on another session's connection and holds none of its own
         if found.autocommit or name in self._frame.function.facts.globals | self._frame.function.facts.nonlocals:
             return
         owned = self._frame.owned.get(found.origin)

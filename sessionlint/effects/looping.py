@@ -67,13 +67,25 @@ class Looping:
         why = ""
         if _is_batched(stmt) or _few(stmt.iterable):
             why = "batch"
-        elif self._frame.foreign or stmt.is_async or _suspends(stmt.body):
+        elif self._frame.foreign or stmt.is_async or _suspends(stmt.body) or self._hands_out_work(stmt):
             why = "wait"
         elif _contained(stmt.body, loc):
             why = "contained"
         elif _counted(stmt.body, loc):
             why = "batch"
         self._frame.note(obs.CommittedInLoop(loc, origin, stmt.loc, why))
+
+    def _hands_out_work(self, stmt: s.For) -> bool:
+        """Each turn puts a job into a queue: whoever takes it must find its rows."""
+        catalog = self._frame.engine.catalog
+        calls = (
+            e
+            for inner in sym.statements(stmt.body)
+            for top in statement_expressions(inner)
+            for e in sym.walk(top)
+            if isinstance(e, s.Call)
+        )
+        return any(catalog.is_queue(sym.last_name(call.func) or "") for call in calls)
 
     def _opened_inside(self, stmt: s.For, origin: v.Origin) -> bool:
         owned = self._frame.owned.get(origin)

@@ -70,7 +70,7 @@ class Scopes:
         text = _callee_text(call)
         at_hand, fallback = self._at_hand(origin, state)
         given = bool(call.args or call.keywords)
-        if not any(_shares_connection(a) for a in (*call.args, *(k.value for k in call.keywords))):
+        if not any(shares_connection(a) for a in (*call.args, *(k.value for k in call.keywords))):
             frame.note(obs.Created(call.loc, origin, how, text, at_hand, fallback, given, provider))
         frame.event(call.loc, "open", f"session opened by {text}")
         state.sessions[origin] = Transaction(entry=False, origin=origin)
@@ -661,7 +661,7 @@ def _joined_tasks(body: tuple[s.Stmt, ...]) -> tuple[frozenset[int], bool]:
     return frozenset(i for i, name in made.items() if name in awaited), everything
 
 
-def _shares_connection(expr: s.Expr) -> bool:
+def shares_connection(expr: s.Expr) -> bool:
     """``Session(bind=session.connection())``: no transaction of its own."""
     return isinstance(expr, s.Call) and sym.last_name(expr.func) in {"connection", "get_bind"}
 

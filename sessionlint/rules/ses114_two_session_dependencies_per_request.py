@@ -275,7 +275,8 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         yield Draft(
             function,
             second.loc,
-            f"`{function.qualname}` works with two sessions on one database: {_described(first)} and {_described(second)}",
+            f"`{function.qualname}` works with two sessions on one database: "
+            f"{_described(first, second)} and {_described(second, first)}",
             "use one session dependency, through one alias, everywhere",
             "a second transaction in the same request",
             (*_way(function, first), *_way(function, second)),
@@ -303,13 +304,16 @@ def _holds(analysis: Analysis, function: Function, one: Provided) -> bool:
 
 
 def _names(one: Provided | None) -> tuple[str, ...]:
-    return () if one is None else tuple(f.key for f in one.via)
+    return () if one is None else (one.via[-1].key,)
 
 
-def _described(one: Provided) -> str:
+def _described(one: Provided, other: Provided) -> str:
+    """``db`` (``get_db``); with its module where the other's function has the same name."""
+    same_name = one.provider is not other.provider and one.provider.name == other.provider.name
+    provider = f"{one.provider.module.dotted}.{one.provider.name}" if same_name else one.provider.name
     options = f', scope="{one.scope}"' if one.scope else ""
     options += "" if one.cached else ", use_cache=False"
-    return f"`{one.parameter}` (`{one.provider.name}{options}`)"
+    return f"`{one.parameter}` (`{provider}{options}`)"
 
 
 def _way(function: Function, one: Provided) -> tuple[Step, ...]:

@@ -27,6 +27,7 @@ caller relies on this commit, the fix is refused, because the rows would be lost
 
 ## Options
 
+- `commit-owner`: with `"repository"` nothing is reported; `"boundary"` (the default) and `"service"` are one here.
 - `repository-classes`: class globs, in addition to what is recognised.
 - `unit-of-work-classes`: classes whose commit is meant to be there.
 

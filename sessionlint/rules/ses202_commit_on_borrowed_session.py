@@ -27,6 +27,8 @@ caller relies on this commit, the fix is refused, because the rows would be lost
 
 ## Options
 
+- `commit-owner`: with `"service"` only functions of the repository layer (folders such as `repositories` or `crud`) are
+  reported; with `"repository"` only those of the service layer. The default, `"boundary"`, reports both.
 - `unit-of-work-classes`: classes whose commit is meant to be called.
 - `session-providers`: further dotted names of dependencies.
 
@@ -50,6 +52,7 @@ from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Committed
+from sessionlint.effects.policy import may_commit
 from sessionlint.findings import Severity
 from sessionlint.rules.base import Draft, callers_steps
 
@@ -331,12 +334,10 @@ def warm(db: Cache, session: dict[str, str]) -> None:
 
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
-    if analysis.settings.commit_owner in {"service", "repository"}:
-        return
     for function, seen in analysis.observations(Committed):
         if seen.origin.kind != "param" or function.name in {"commit", "__aexit__", "__exit__"}:
             continue
-        if seen.asked or analysis.owns_transaction(function, seen.origin):
+        if seen.asked or may_commit(analysis, function) or analysis.owns_transaction(function, seen.origin):
             continue
         yield Draft(
             function,

@@ -26,8 +26,8 @@ where items are independent.
 
 Loops over batches (`for chunk in ...`, `range(0, n, size)`) and commits under a counting test; `while` loops, which poll;
 a loop that opens its session inside; a loop whose body catches its own failures and goes on (each item is a unit); a
-loop that waits for the network or hands out values in each turn, where the commit lets go of the connection; a fixed
-handful of turns; a commit after which the loop is left; scripts and migrations.
+loop that waits for the network, hands out values, or puts a job into a queue in each turn; a fixed handful of turns; a
+commit after which the loop is left; scripts and migrations.
 
 ## Fix safety
 

@@ -32,6 +32,8 @@ A suggestion, never applied: the rewrite to `begin_nested()` is shown.
 
 ## Options
 
+- `commit-owner`: who may commit may roll back too: with `"service"` only the repository layer is reported, with
+  `"repository"` only the service layer.
 - `session-providers`: further dotted names of dependencies.
 
 ## Symptom at run time
@@ -51,6 +53,7 @@ from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import RolledBack
+from sessionlint.effects.policy import may_commit
 from sessionlint.findings import Severity
 from sessionlint.rules.base import Draft, callers_steps
 
@@ -293,7 +296,9 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     for function, seen in analysis.observations(RolledBack):
         if seen.origin.kind != "param" or not seen.in_handler or seen.reraises:
             continue
-        if not seen.wrote or function.name == "rollback" or analysis.owns_transaction(function, seen.origin):
+        if not seen.wrote or function.name == "rollback" or may_commit(analysis, function):
+            continue
+        if analysis.owns_transaction(function, seen.origin):
             continue
         yield Draft(
             function,

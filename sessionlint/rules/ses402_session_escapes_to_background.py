@@ -64,6 +64,7 @@ from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Spawned
 from sessionlint.findings import Severity
 from sessionlint.project import values as v
+from sessionlint.project.frameworks import fastapi
 from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, spelled
 
@@ -288,10 +289,12 @@ def _is_lent(origin: v.Origin, function: Function) -> bool:
 
 def _after_response(analysis: Analysis) -> str:
     version = analysis.settings.versions.get("fastapi")
+    known = fastapi.lifecycle(version)
     if version is None or (version.exact is None and version.spec is None):
         return (
             "depending on the FastAPI version it is closed by then, or its connection stays pinned until the job ends"
         )
-    if version.admits("0.106", "0.118"):
-        return "FastAPI 0.106-0.117 has closed the session by then: what the job writes is lost"
+    if known.early:
+        also = f" ({known.other})" if known.other else ""
+        return f"FastAPI 0.106-0.117 has closed the session by then: what the job writes is lost{also}"
     return "the request's connection stays pinned until the job ends"

@@ -72,14 +72,12 @@ from sessionlint.effects.observations import Streamed, Suspended
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import Severity
 from sessionlint.project import values as v
+from sessionlint.project.frameworks import fastapi
 from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, spelled, step
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
-
-#: FastAPI versions that run a dependency's exit code before the response body: [low, high)
-_CLOSED_EARLY = ("0.106", "0.118")
 
 BAD = (
     """
@@ -389,13 +387,12 @@ def _through(origin: v.Origin) -> str:
 def _reason(analysis: Analysis, generator: Function, scopes: set[str]) -> str:
     if "function" in scopes:
         return 'with scope="function" it is closed before the first chunk, and what the stream writes is lost'
-    version = analysis.settings.versions.get("fastapi")
-    early = version is not None and version.admits(*_CLOSED_EARLY)
-    late = version is None or version.admits("0.118", "999") or version.admits("0", "0.106")
-    if early and not late:
-        return "this FastAPI closes it before the first chunk, and what the stream writes is lost"
-    if early:
-        return "FastAPI 0.106-0.117 close it before the first chunk, and what the stream writes is lost"
+    known = fastapi.lifecycle(analysis.settings.versions.get("fastapi"))
+    also = f" ({known.other})" if known.other else ""
+    if known.early and not known.late:
+        return f"{known.text} closes it before the first chunk, and what the stream writes is lost{also}"
+    if known.early:
+        return f"FastAPI 0.106-0.117 close it before the first chunk, and what the stream writes is lost{also}"
     if _suspends_open(analysis, generator, set()):
         return "its transaction stays open, and its connection taken, for as long as the client reads"
     return ""

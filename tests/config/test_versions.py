@@ -27,6 +27,9 @@ def test_declared_range(write):
         ("poetry.lock", '[[package]]\nname = "FastAPI"\nversion = "0.128.0"\n'),
         ("pdm.lock", '[[package]]\nname = "fastapi"\nversion = "0.128.0"\n'),
         ("pylock.toml", 'lock-version = "1.0"\n[[packages]]\nname = "fastapi"\nversion = "0.128.0"\n'),
+        ("Pipfile.lock", '{"default": {"FastAPI": {"hashes": [], "version": "==0.128.0"}}, "develop": {}}'),
+        ("requirements.lock", "anyio==4.9.0\nfastapi[all]==0.128.0 \\\n    --hash=sha256:00\n    # via x\n"),
+        ("requirements.txt", "# pip freeze\nanyio==4.9.0\nfastapi==0.128.0 ; python_version > '3.8'\n"),
     ],
 )
 def test_a_lock_file_decides(write, name, content):
@@ -35,6 +38,17 @@ def test_a_lock_file_decides(write, name, content):
     assert not fastapi.admits("0.106", "0.118")
     assert fastapi.declared_admits("0.106", "0.118")
     assert str(fastapi) == "fastapi >=0.115,<1 (lock: 0.128.0)"
+
+
+@pytest.mark.parametrize("content", ["fastapi==0.128.0\nanyio>=4\n", "", "# nothing\n"])
+def test_requirements_beside_a_declared_range_lock_only_where_all_is_pinned(write, content):
+    fastapi = resolve(write({"pyproject.toml": PROJECT, "requirements.txt": content}))["fastapi"]
+    assert (fastapi.exact, fastapi.spec) == (None, ">=0.115,<1")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"default": []}', '{"default": {"fastapi": {"version": 3}}}'])
+def test_a_broken_pipfile_lock_is_as_good_as_absent(write, content):
+    assert resolve(write({"pyproject.toml": PROJECT, "Pipfile.lock": content}))["fastapi"].exact is None
 
 
 @pytest.mark.parametrize(
