@@ -160,6 +160,7 @@ class Calls:
         elif kind == "commit":
             self._commit(origin, transaction, call, state)
         elif kind == "rollback":
+            frame.tracking.session_call(name, origin, call, state)
             text = _receiver_text(call)
             wrote = bool(transaction.pending) or bool(frame.handled and frame.key(origin) in frame.handled[-1])
             frame.rollbacks.append(obs.RolledBack(call.loc, origin, text, frame.handler_depth > 0, False, wrote))

@@ -437,7 +437,7 @@ class Frame:
             forget(state, place_text(target))
             if not _normalises(target, expr):
                 self._set_attribute(target, state, loc)
-                self.tracking.set_attribute(target, expr, state, loc)
+            self.tracking.set_attribute(target, expr, state, loc)
             self.keeping.stored(target, found, expr, state, loc)
             self._set_field(target, found, state)
             text = place_text(target)

@@ -91,9 +91,9 @@ class Lookups:
     def lock_spans(self) -> tuple[s.Loc, ...]:
         """The blocks of this function that hold a lock."""
         return tuple(
-            stmt.loc
+            stmt.loc._replace(end_line=max(inner.loc.end_line for inner in sym.statements(stmt.body)))
             for stmt in sym.statements(self._function.facts.body)
-            if isinstance(stmt, s.With) and any(_is_lock(item.context) for item in stmt.items)
+            if isinstance(stmt, s.With) and stmt.body and any(_is_lock(item.context) for item in stmt.items)
         )
 
     def lock_around(self, loc: s.Loc) -> s.Loc | None:

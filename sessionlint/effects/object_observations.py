@@ -64,14 +64,14 @@ class EntityPassed:
 @dataclass(frozen=True, slots=True)
 class EntitySet:
     """An attribute of a mapped object is set. ``grown`` if the new value is computed from the old one in Python;
-    ``guarded`` inside a lock."""
+    ``guarded`` inside a lock; ``elsewhere`` if another session is at work on this path."""
 
     loc: Loc
     attribute: str
     holder: Held
     grown: bool
     guarded: bool
-    others: bool
+    elsewhere: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ class Held:
     eager: bool = False
     #: columns its look-up compares with a value
     by: tuple[str, ...] = ()
+    #: made where a look-up of the same model found nothing: the columns it compares, its place, whether it locked
+    missed: tuple[tuple[str, ...], Loc, bool] | None = None
     #: where the same row was read before, so that this read gave the old values
     stale: Loc | None = None
 

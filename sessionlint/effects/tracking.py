@@ -144,7 +144,7 @@ class Tracking:
         span = self.lookups.lock_around(expr.loc)
         if "populate_existing" in words or (span is None and "with_for_update" not in words):
             return None
-        names = self.lookups.names(expr)
+        names = self._values(expr, state)
         for loc, held in state.book.held.items():
             if held.made == "loaded" and held.model is model and held.session == session and not held.expired:
                 outside = span is None or loc.line < span.line
@@ -156,10 +156,19 @@ class Tracking:
                     and held.by == self.lookups.compared(expr)
                 ):
                     first = next((n for n, known in state.book.names.items() if known == loc), None)
-                    before = self.lookups.names(self._source(first)) if first is not None else names
+                    before = self._values(self._source(first), state) if first is not None else names
                     if (before & names) or not (before or names):
                         return loc
         return None
+
+    def _values(self, expr: s.Expr, state: State) -> frozenset[str]:
+        """Local names that choose the rows of a query."""
+        return frozenset(
+            n
+            for n in self.lookups.names(expr)
+            if n != self._frame.function.receiver
+            and not isinstance(self._frame.value(s.Name(n, expr.loc), state), (v.Session, v.Entity, v.ClassRef))
+        )
 
     def _source(self, name: str) -> s.Expr:
         """The first expression a local name is bound to."""
@@ -174,7 +183,8 @@ class Tracking:
         for target in names:
             state.book.forget(target.id)
             found = state.env.get(target.id)
-            if isinstance(found, v.Entity) and found.model is not None and found.origin is not None:
+            if isinstance(found, v.Entity) and found.model is not None and self._of_session(found.origin):
+                assert found.origin is not None
                 held = Held(
                     found.model, "loaded", target.loc, self._frame.key(found.origin),
                     is_async=self._frame.function.facts.is_async, written=True, partly=True,
@@ -184,6 +194,14 @@ class Tracking:
                 state.book.names[target.id] = target.loc
             elif self._frame.function.bindings.get(target.id):
                 state.book.terms[target.id] = ("each", self._frame.function.module.path, target.loc.line, target.id)
+
+    def _of_session(self, origin: v.Origin | None) -> bool:
+        """Whether an origin leads to a session, and not merely to a parameter that holds objects."""
+        if origin is None or origin.kind != "param" or origin.path:
+            return origin is not None
+        parameter = self._frame.function.parameters.get(origin.name)
+        value = self._frame.infer.parameter(self._frame.function, origin.name) if parameter is not None else v.UNKNOWN
+        return bool(self._frame.infer.holds(value))
 
     def _held(self, expr: s.Expr, state: State) -> tuple[s.Loc, Held] | None:
         """The object an expression names, parameters included."""
@@ -199,7 +217,15 @@ class Tracking:
             if isinstance(value, v.Entity) and value.model is not None:
                 loc = self._frame.function.parameters[expr.id].loc
                 origin = value.origin or v.Origin("param", expr.id)
-                held = Held(value.model, "given", loc, self._frame.key(origin), written=True, partly=True)
+                held = Held(
+                    value.model,
+                    "given",
+                    loc,
+                    self._frame.key(origin),
+                    self._frame.function.facts.is_async,
+                    written=True,
+                    partly=True,
+                )
                 state.book.put(loc, held)
                 state.book.names[name] = loc
                 return loc, held
@@ -215,7 +241,9 @@ class Tracking:
             if keyword.name is not None:
                 given.append((keyword.name, self.term(keyword.value, state)))
                 self.used(keyword.value, "given", cls, keyword.name, state)
-        state.book.put(call.loc, Held(cls, "new", call.loc, given=tuple(given), partly=partly))
+        state.book.put(
+            call.loc, Held(cls, "new", call.loc, given=tuple(given), partly=partly, missed=self._looked_up(cls, state))
+        )
 
     def used(self, expr: s.Expr, how: str, model: sym.Class | None, attribute: str, state: State) -> None:
         """The value of an expression goes somewhere: if it is an attribute of an unwritten object, that is told."""
@@ -261,13 +289,19 @@ class Tracking:
         at, held = found
         grown = expr is None or (isinstance(expr, s.Other) and _mentions(expr, target))
         guarded = self.lookups.lock_around(loc) is not None or self.lookups.takes_lock
-        others = any(h.detached is None and k != at and h.session is not None for k, h in state.book.held.items())
-        self._note(seen.EntitySet(loc, target.attr, held, grown, guarded, others))
+        elsewhere = held.detached is not None and self._another_session(state)
+        self._note(seen.EntitySet(loc, target.attr, held, grown, guarded, elsewhere))
         term = self.term(expr, state) if expr is not None else OPAQUE
         if expr is not None:
             self.used(expr, "set", held.model, target.attr, state)
         changed = loc if held.made != "new" or held.written else held.changed
         state.book.put(at, replace(held.with_given(target.attr, term), changed=changed))
+
+    def _another_session(self, state: State) -> bool:
+        """Whether a session is open that this function opened itself."""
+        return any(
+            o.active and not state.sessions[k].closed for k, o in self._frame.owned.items() if k in state.sessions
+        )
 
     def _mutated(self, place: s.Expr, state: State, loc: s.Loc) -> None:
         """What an expression holds is changed in place: ``row.data["k"] = 1``, ``row.tags.append(x)``."""
@@ -351,6 +385,8 @@ class Tracking:
     def session_call(self, name: str, origin: v.Origin, call: s.Call, state: State) -> None:
         """A method of a session that takes an object, before its effect."""
         argument = call.args[0] if call.args else None
+        if name == "expunge_all":
+            self._ended(state, self._frame.key(origin), "close")
         if argument is None:
             return
         if name in {"refresh", "expire", "expunge"}:
@@ -389,8 +425,10 @@ class Tracking:
         if kind == "insert":
             if held.session not in {None, key} and held.detached is None and held.made != "given":
                 self._note(seen.AddedElsewhere(loc, held, origin))
-            self._missing(held, loc, state)
-            state.book.put(at, replace(held, session=key, detached=None))
+            self._missing(held, loc)
+            state.book.put(
+                at, replace(held, session=key, detached=None, merged=None, is_async=self._frame.function.facts.is_async)
+            )
         if held.written and kind == "insert":
             kind = "update"
         place = item.loc if isinstance(item, s.Call) else loc
@@ -399,18 +437,24 @@ class Tracking:
     def term_of_parameter(self, expr: s.Expr) -> Term:
         return ("param", expr.id) if isinstance(expr, s.Name) else OPAQUE
 
-    def _missing(self, held: Held, loc: s.Loc, state: State) -> None:
-        """A new object is added: was one of its kind looked for, and not found, on this path?"""
-        if held.made != "new" or held.written:
-            return
+    def _looked_up(self, model: sym.Class, state: State) -> tuple[tuple[str, ...], s.Loc, bool] | None:
+        """The look-up of a model that found nothing on this path."""
         for name, at in state.book.names.items():
             looked = state.book.held.get(at)
-            if looked is None or looked.model is not held.model or looked.made != "loaded" or not looked.by:
+            if looked is None or looked.model is not model or looked.made != "loaded" or not looked.by:
                 continue
             if state.facts.get(name) in {"none", "falsy", "false"}:
-                caught = self.lookups.copes_with_conflict or self.lookups.takes_lock or looked.locked
-                caught = caught or self.lookups.lock_around(loc) is not None
-                self._note(seen.CreatedIfMissing(loc, held.model, looked.by, at, caught))
+                return looked.by, at, looked.locked
+        return None
+
+    def _missing(self, held: Held, loc: s.Loc) -> None:
+        """A new object is added: was one of its kind looked for, and not found, before it was made?"""
+        if held.made != "new" or held.written or held.missed is None:
+            return
+        by, looked, locked = held.missed
+        caught = locked or self.lookups.copes_with_conflict or self.lookups.takes_lock
+        caught = caught or self.lookups.lock_around(loc) is not None
+        self._note(seen.CreatedIfMissing(loc, held.model, by, looked, caught))
 
     def dropped(self, expr: s.Expr, state: State) -> None:
         """An expression statement: the copy that ``merge()`` gives is thrown away."""
@@ -523,12 +567,12 @@ class Tracking:
             if event == "unknown" or (event == "rollback" and not held.written):
                 state.book.drop(loc)
             elif event == "rollback":
-                state.book.held[loc] = replace(held, expired=self._frame.at, changed=None)
+                state.book.held[loc] = replace(held, expired=self._frame.at, changed=None, given=())
             elif event == "close":
                 if held.made == "given":
                     state.book.drop(loc)
                 else:
-                    state.book.held[loc] = replace(held, detached=self._frame.at)
+                    state.book.held[loc] = replace(held, detached=self._frame.at, session=None)
 
     def left(self, state: State) -> None:
         """The function ends normally: what still waits will be flushed together by whoever comes next."""
@@ -561,7 +605,10 @@ class Tracking:
             if not ended:
                 self._together(key, (*before.batch, *first), state)
             if ended and not done.entry:
-                self._ended(state, key, "unknown" if done.unknown else "rollback" if done.rolled_back else "close")
+                # how a callee's rollback hangs together with what it returned cannot be told
+                self._ended(
+                    state, key, "close" if done.closed and not (done.unknown or done.rolled_back) else "unknown"
+                )
             else:
                 self._flushed(state, key, committed=done.committed)
             mine_first = before.first if before.synced else (*before.first, *before.batch, *first)
