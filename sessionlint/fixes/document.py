@@ -72,7 +72,8 @@ class Document:
         """Offset of a 1-based line and column in characters, as facts and findings have them."""
         return self.line_start(line) + column - 1
 
-    def _at(self, line: int, utf8: int) -> int:
+    def at(self, line: int, utf8: int) -> int:
+        """Offset of a line and a column in UTF-8 bytes, as nodes have them."""
         start = self.line_start(line)
         text = self.text[start : self.line_start(line + 1)]
         if text.isascii():
@@ -84,11 +85,11 @@ class Document:
         decorators = getattr(node, "decorator_list", None)
         if decorators:
             return self.text.rindex("@", 0, self.start(decorators[0]))
-        return self._at(node.lineno, node.col_offset)  # type: ignore[attr-defined]
+        return self.at(node.lineno, node.col_offset)  # type: ignore[attr-defined]
 
     def end(self, node: ast.AST) -> int:
         """Where a node ends, exclusive."""
-        return self._at(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+        return self.at(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
 
     def code(self, node: ast.AST) -> str:
         """A node as written."""
@@ -135,6 +136,19 @@ class Document:
     def enclosing(self, node: ast.AST, kind: type[_Node] | tuple[type[_Node], ...]) -> _Node | None:
         """The innermost node of a kind around a node."""
         return next((one for one in self.ancestors(node) if isinstance(one, kind)), None)
+
+    def with_around(self, node: ast.AST) -> ast.With | ast.AsyncWith | None:
+        """The innermost ``with`` around a node, inside its function."""
+        for one in self.ancestors(node):
+            if isinstance(one, (ast.With, ast.AsyncWith)):
+                return one
+            if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                return None
+        return None
+
+    def function_around(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+        """The innermost function around a node."""
+        return next((n for n in self.ancestors(node) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))), None)
 
     def statement(self, node: ast.AST) -> ast.stmt:
         """The innermost statement a node is or stands in."""
