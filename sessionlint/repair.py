@@ -36,9 +36,11 @@ class Order:
 @dataclass(frozen=True)
 class Repaired:
     """A finished repair run. ``untouched`` are files that were left alone although their findings asked for a change,
-    with the reason; ``left`` are the findings asked about that are still found; ``warnings`` are for stderr."""
+    with the reason; ``asked`` counts the findings
+    that were to be repaired, ``left`` are those still found; ``warnings`` are for stderr."""
 
     outcome: Outcome
+    asked: int
     left: tuple[Finding, ...]
     untouched: tuple[tuple[str, str], ...]
     crashed: tuple[str, ...]
@@ -104,7 +106,8 @@ def _attempt(order: Order, verifier: Verifier | None, moved: Mapping[str, str]) 
     concerned = {f.place.file for f in outcome.before.findings if wanted(f)}
     untouched = tuple((file, why) for file in sorted(concerned) if (why := closed(file)))
     left = tuple(f for f in outcome.after.findings if wanted(f))
-    return Repaired(outcome, left, untouched, tuple(dict.fromkeys(crashed)), project.warnings)
+    asked = sum(1 for f in outcome.before.findings if wanted(f))
+    return Repaired(outcome, asked, left, untouched, tuple(dict.fromkeys(crashed)), project.warnings)
 
 
 def overlaid(project: Project, sources: Mapping[str, bytes]) -> Project:

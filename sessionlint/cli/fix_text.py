@@ -81,7 +81,7 @@ def _places(findings: tuple[Finding, ...]) -> str:
 
 def _count(done: Repaired, diff: bool) -> str:
     outcome = done.outcome
-    fixed = len({(f.code, f.place) for repair in outcome.applied for f in repair.findings})
+    fixed = max(done.asked - len(done.left), len(outcome.applied))
     files = len(outcome.changed)
     verb = "Would repair" if diff else "Repaired"
     left = f", {_number(len(done.left), 'finding')} left" if done.left else ", none left"

@@ -47,6 +47,26 @@ class NeededImport(NamedTuple):
     name: str
 
 
+class Unwrap(NamedTuple):
+    """Replace the ``with`` statement that begins at ``start`` by its block; done after the edits of its file."""
+
+    file: str
+    start: int
+
+
+class Wrap(NamedTuple):
+    """Put the statements that begin at ``first`` to ``last`` of one block below ``header``; done after the edits.
+
+    ``footer`` is a line that follows them inside, empty for none.
+    """
+
+    file: str
+    first: int
+    last: int
+    header: str
+    footer: str = ""
+
+
 class Group(NamedTuple):
     """Edits that belong together: applied as one or refused as one.
 
@@ -62,14 +82,22 @@ class Group(NamedTuple):
     imports: tuple[NeededImport, ...] = ()
     released: tuple[tuple[str, str], ...] = ()
     notes: tuple[Step, ...] = ()
+    blocks: tuple[Unwrap | Wrap, ...] = ()
 
     @property
     def files(self) -> frozenset[str]:
-        return frozenset(e.file for e in self.edits) | frozenset(i.file for i in self.imports)
+        parts = (*self.edits, *self.imports, *self.blocks)
+        return frozenset(part.file for part in parts)
 
-    def conflicts(self, others: Iterable[Edit]) -> bool:
-        """Whether one of the edits cannot be applied together with ``others``."""
-        return any(mine.conflicts(theirs) for theirs in others for mine in self.edits)
+    def conflicts(self, others: Iterable[Group]) -> bool:
+        """Whether the group cannot be applied together with ``others``: groups that move blocks are alone in a file."""
+        for other in others:
+            if any(mine.conflicts(theirs) for theirs in other.edits for mine in self.edits):
+                return True
+            moved = {b.file for b in self.blocks} & other.files | {b.file for b in other.blocks} & self.files
+            if moved:
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

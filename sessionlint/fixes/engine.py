@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes.compose import compose
 from sessionlint.fixes.document import Uneditable
-from sessionlint.fixes.edits import Edit, Group, Refusal
+from sessionlint.fixes.edits import Group, Refusal
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.proposals import propose
 
@@ -121,7 +121,6 @@ class _Run:
     def _admitted(self, groups: Sequence[Group]) -> list[Group]:
         """The groups that may be tried now: allowed, in files that may be changed, not touching the same text."""
         admitted: list[Group] = []
-        taken: list[Edit] = []
         for group in groups:
             if group.safety is not FixSafety.SAFE and not self.means.unsafe and not self._follows_up(group):
                 self.withheld.append(group)
@@ -129,9 +128,8 @@ class _Run:
             reason = self._closed(group)
             if reason:
                 self.refused.append(Refusal(group.findings, group.title, reason))
-            elif not group.conflicts(taken):
+            elif not group.conflicts(admitted):
                 admitted.append(group)
-                taken.extend(group.edits)
         return admitted
 
     def _closed(self, group: Group) -> str:
@@ -173,7 +171,7 @@ class _Run:
     ) -> tuple[Program | None, Fault | None]:
         """Apply and analyse: the program it gives (None where it gives none), and what speaks against the batch."""
         try:
-            changed = compose(groups, base.document)
+            changed = compose(groups, base.document, base.own_packages)
         except Uneditable as error:
             return None, (f"the result would be wrong: {error}", ())
         after = self.means.analyse({**base.sources, **changed})
@@ -195,12 +193,12 @@ class _Run:
             allowed = [g for g in proposals.groups if g.safety is FixSafety.SAFE or self.means.unsafe]
             chosen: list[Group] = []
             for one in allowed:
-                if not self._closed(one) and not one.conflicts(e for g in chosen for e in g.edits):
+                if not self._closed(one) and not one.conflicts(chosen):
                     chosen.append(one)
             if not fresh or not chosen:
                 return False
             try:
-                changed = compose(chosen, after.document)
+                changed = compose(chosen, after.document, after.own_packages)
             except Uneditable:
                 return False
             groups.extend(chosen)

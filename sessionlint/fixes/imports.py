@@ -6,6 +6,7 @@ Must not rewrite imports that stay.
 from __future__ import annotations
 
 import ast
+import sys
 
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, NeededImport
@@ -52,8 +53,11 @@ def _bound(document: Document) -> frozenset[str]:
     return frozenset(found)
 
 
-def added(document: Document, needed: list[NeededImport]) -> list[Edit]:
-    """Edits that add imports: into a statement that reads from the same module, else as lines of their own."""
+def added(document: Document, needed: list[NeededImport], own: frozenset[str]) -> list[Edit]:
+    """Edits that add imports: into a statement that reads from the same module, else as lines of their own.
+
+    ``own`` are the top-level packages of the project: their imports stand in the last section.
+    """
     by_module: dict[str, set[str]] = {}
     for one in needed:
         by_module.setdefault(one.module, set()).add(one.name)
@@ -67,7 +71,7 @@ def added(document: Document, needed: list[NeededImport]) -> list[Edit]:
         else:
             fresh.append(f"from {module} import {', '.join(names)}")
     if fresh:
-        edits.extend(_placed(document, fresh))
+        edits.extend(_placed(document, fresh, own))
     return edits
 
 
@@ -105,92 +109,77 @@ def _written(alias: ast.alias) -> str:
     return f"{alias.name} as {alias.asname}" if alias.asname else alias.name
 
 
-def _placed(document: Document, lines: list[str]) -> list[Edit]:
-    """Import lines at their place: among the standard library's, in front of relative ones, else behind the last."""
-    import sys
-
+def _placed(document: Document, lines: list[str], own: frozenset[str]) -> list[Edit]:
+    """Import lines at their places, those that share one as one edit."""
+    imports = _leading(document)
     edits = []
-    imports = [node for node in document.tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    imports = _leading(document, imports)
-    groups: dict[tuple[str, int], list[str]] = {}
+    groups: dict[tuple[int, str], list[str]] = {}
     for line in lines:
-        module = line.split()[1]
-        standard = module.partition(".")[0] in sys.stdlib_module_names
-        where, text = _where(document, imports, module, standard, line)
-        groups.setdefault((text, where), []).append(line)
-    for (style, where), some in groups.items():
+        groups.setdefault(_where(document, imports, line.split()[1], own), []).append(line)
+    for (offset, style), some in groups.items():
         body = "".join(f"{line}\n" for line in some)
-        edits.append(Edit(document.file, where, where, body if style == "plain" else _framed(style, body)))
+        edits.append(Edit(document.file, offset, offset, _FRAMES[style].format(body)))
     return edits
 
 
-def _framed(style: str, body: str) -> str:
-    return {"before": body + "\n", "after": "\n" + body, "own": body + "\n\n", "alone": "\n" + body}[style]
+#: how a section of its own is set apart
+_FRAMES = {"plain": "{}", "before": "{}\n", "after": "\n{}", "top": "{}\n\n"}
 
 
-def _leading(document: Document, imports: list[ast.Import | ast.ImportFrom]) -> list[ast.Import | ast.ImportFrom]:
-    """The imports at the top of the file, ``__future__`` left out."""
+def _section(module: str, own: frozenset[str]) -> int:
+    """0 ``__future__``, 1 standard library, 2 others, 3 the project, 4 relative: the order of isort and ruff."""
+    head = module.partition(".")[0]
+    if module == _FUTURE:
+        return 0
+    if module.startswith("."):
+        return 4
+    if head in sys.stdlib_module_names:
+        return 1
+    return 3 if head in own else 2
+
+
+def _leading(document: Document) -> list[ast.Import | ast.ImportFrom]:
+    """The imports at the top of the file."""
     kept: list[ast.Import | ast.ImportFrom] = []
     for node in document.tree.body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             kept.append(node)
-        elif (not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) and kept) or not isinstance(
-            node, ast.Expr
-        ):
+        elif kept or not isinstance(node, ast.Expr):
             break
     return kept
 
 
 def _where(
-    document: Document, imports: list[ast.Import | ast.ImportFrom], module: str, standard: bool, line: str
+    document: Document, imports: list[ast.Import | ast.ImportFrom], module: str, own: frozenset[str]
 ) -> tuple[int, str]:
-    """(offset, layout) of a new import line."""
-    import sys
-
-    def is_standard(node: ast.Import | ast.ImportFrom) -> bool:
-        name = _module_of(node) if isinstance(node, ast.ImportFrom) else node.names[0].name
-        return name.partition(".")[0] in sys.stdlib_module_names
-
-    ordinary = [n for n in imports if not (isinstance(n, ast.ImportFrom) and n.module == _FUTURE)]
-    if not ordinary:
-        future = [n for n in imports if n not in ordinary]
-        if future:
-            return document.line_start((future[-1].end_lineno or 0) + 1), "alone"
+    """(offset, frame) of a new import line."""
+    if not imports:
         return _after_docstring(document)
-    alike = [n for n in ordinary if is_standard(n) == standard and (standard or _near(n, module))]
+    wanted = _section(module, own)
+    sections = [_section(_module_of(n) if isinstance(n, ast.ImportFrom) else n.names[0].name, own) for n in imports]
+    alike = [n for n, section in zip(imports, sections, strict=True) if section == wanted]
     if alike:
-        before = [n for n in alike if _sorts_before(n, module)]
+        before = [n for n in alike if isinstance(n, ast.Import) or _module_of(n).lower() <= module.lower()]
         if before:
             return document.line_start((before[-1].end_lineno or 0) + 1), "plain"
         return document.line_start(document.line_of(document.start(alike[0]))), "plain"
-    if standard:
-        return document.line_start(document.line_of(document.start(ordinary[0]))), "before"
-    return document.line_start((ordinary[-1].end_lineno or 0) + 1), "plain"
-
-
-def _near(node: ast.Import | ast.ImportFrom, module: str) -> bool:
-    """Whether an import belongs to the same section as ``module``: relative, the same package, or neither."""
-    name = _module_of(node) if isinstance(node, ast.ImportFrom) else node.names[0].name
-    if module.startswith(".") or name.startswith("."):
-        return module.startswith(".") and name.startswith(".")
-    return name.partition(".")[0] == module.partition(".")[0]
-
-
-def _sorts_before(node: ast.Import | ast.ImportFrom, module: str) -> bool:
-    """isort's order inside a section: plain imports first, then by module."""
-    if isinstance(node, ast.Import):
-        return True
-    return _module_of(node).lower() <= module.lower()
+    later = [n for n, section in zip(imports, sections, strict=True) if section > wanted]
+    earlier = [n for n, section in zip(imports, sections, strict=True) if section < wanted]
+    if not later:
+        return document.line_start((earlier[-1].end_lineno or 0) + 1), "after"
+    start = document.line_start(document.line_of(document.start(later[0])))
+    apart = not earlier or document.text[:start].endswith(document.newline * 2)
+    return start, "before" if apart else "plain"
 
 
 def _after_docstring(document: Document) -> tuple[int, str]:
     body = document.tree.body
     if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         if len(body) == 1:
-            return document.line_start((body[0].end_lineno or 0) + 1), "alone"
-        return document.line_start((body[0].end_lineno or 0) + 1), "alone"
+            return document.line_start((body[0].end_lineno or 0) + 1), "after"
+        return document.line_start((body[0].end_lineno or 0) + 1), "after"
     if body:
-        return document.line_start(document.line_of(document.start(body[0]))), "own"
+        return document.line_start(document.line_of(document.start(body[0]))), "top"
     return len(document.text), "plain"
 
 
@@ -208,12 +197,19 @@ def unused(document: Document, names: set[str]) -> list[Edit]:
         if not gone or any(line in document.comments for line in range(node.lineno, (node.end_lineno or 0) + 1)):
             continue
         if len(gone) == len(node.names):
-            from sessionlint.fixes.rewrite import delete
-
-            edits.append(delete(document, node))
+            edits.append(_line_out(document, node))
             continue
         edits.extend(_without(document, node, gone))
     return edits
+
+
+def _line_out(document: Document, node: ast.stmt) -> Edit:
+    """A whole import statement, and the blank line that set it apart where nothing of its section is left."""
+    first, last = document.line_of(document.start(node)), node.end_lineno or node.lineno
+    above = document.line_text(first - 1).strip() if first > 1 else ""
+    if not above and last < document.line_of(len(document.text)) and not document.line_text(last + 1).strip():
+        last += 1
+    return Edit(document.file, document.line_start(first), document.line_start(last + 1), "")
 
 
 def _without(document: Document, node: ast.Import | ast.ImportFrom, gone: list[ast.alias]) -> list[Edit]:

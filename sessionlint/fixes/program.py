@@ -64,6 +64,18 @@ class Program:
         """The suppression comments of a file."""
         return suppressions("\n".join(lines_of(self.sources[file])))
 
+    @cached_property
+    def own_packages(self) -> frozenset[str]:
+        """First words of the absolute imports by which the project imports itself."""
+        table = self.analysis.table
+        heads = {}
+        for module in table.modules.values():
+            for binding in module.facts.imports:
+                head = binding.module.partition(".")[0]
+                if not binding.level and head not in heads:
+                    heads[head] = table.find_module(binding.module, module) is not None
+        return frozenset(head for head, own in heads.items() if own)
+
     # ---- who needs a name ------------------------------------------------------------------------------------------
 
     def released(self, file: str, names: Sequence[str]) -> tuple[tuple[str, str], ...]:

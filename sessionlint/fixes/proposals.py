@@ -32,7 +32,7 @@ def propose(program: Program, wanted: Callable[[Finding], bool]) -> Proposals:
         for proposal in _asked(fixer, program, findings):
             if isinstance(proposal, Refusal):
                 refusals.append(proposal)
-            elif proposal.edits or proposal.imports:
+            elif proposal.edits or proposal.imports or proposal.blocks:
                 groups.append(proposal)
     return Proposals(tuple(groups), tuple(refusals))
 

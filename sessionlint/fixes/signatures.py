@@ -37,11 +37,14 @@ def add_last(document: Document, node: ast.FunctionDef | ast.AsyncFunctionDef, t
     anchor: ast.AST = last
     if node.args.defaults:
         anchor = node.args.defaults[-1]
-    return _after(document, node, anchor, text)
+    return _after(document, node, anchor, text, last)
 
 
-def _after(document: Document, node: ast.AST, anchor: ast.AST, text: str) -> Edit:
-    """Behind a parameter, in the layout that is there: on a line of its own where the others are."""
+def _after(document: Document, node: ast.AST, anchor: ast.AST, text: str, begins: ast.AST | None = None) -> Edit:
+    """Behind a parameter, in the layout that is there: on a line of its own where the others are.
+
+    ``begins`` is where the parameter begins, if ``anchor`` is only its default.
+    """
     end = document.end(anchor)
     while True:
         closing = re.match(r"\s*\)", document.text[end:])
@@ -49,8 +52,9 @@ def _after(document: Document, node: ast.AST, anchor: ast.AST, text: str) -> Edi
             end += closing.end()
         else:
             break
-    line = document.text[document.line_start(document.line_of(document.start(anchor))) : document.start(anchor)]
-    first = document.line_of(document.start(anchor))
+    start = document.start(begins or anchor)
+    first = document.line_of(start)
+    line = document.text[document.line_start(first) : start]
     if not line.strip() and first != getattr(node, "lineno", 0):
         return Edit(document.file, end, end, f",\n{line}{text}")
     return Edit(document.file, end, end, f", {text}")
@@ -116,7 +120,7 @@ def session_class(is_async: bool | None) -> tuple[str, str]:
 
 
 def depends(
-    program: Program, function: sym.Function, provider: sym.Function, scope: str = ""
+    program: Program, function: sym.Function, provider: sym.Function, scope: str = "", wanted: str = ""
 ) -> tuple[Held, list[Edit], tuple[NeededImport, ...]] | str:
     """A parameter that FastAPI fills from ``provider``: how it is spelled, the edits and imports; or why not."""
     document = program.document(function.module.path)
@@ -125,11 +129,11 @@ def depends(
     if len(flavours) != 1 or None in flavours:
         return f"it is not clear what kind of session `{provider.name}` provides"
     is_async = flavours.pop()
-    name = fresh_name(node, NAMES)
+    name = fresh_name(node, tuple(dict.fromkeys((wanted, *NAMES))) if wanted else NAMES)
     needed: list[NeededImport] = []
     try:
-        kind = _spelled(document, *session_class(is_async), needed)
-        marker = _spelled(document, *_depends_of(document), needed)
+        kind = written(document, *session_class(is_async), needed)
+        marker = written(document, *depends_of(document), needed)
         source = name_of(program, function.module, provider, needed)
     except LookupError as error:
         return str(error)
@@ -138,7 +142,7 @@ def depends(
     return Held(name, is_async), [edit], tuple(needed)
 
 
-def _depends_of(document: Document) -> tuple[str, str]:
+def depends_of(document: Document) -> tuple[str, str]:
     """Where the file takes ``Depends`` from."""
     for node in document.tree.body:
         if isinstance(node, ast.ImportFrom) and any(a.name == "Depends" for a in node.names) and node.module:
@@ -146,7 +150,8 @@ def _depends_of(document: Document) -> tuple[str, str]:
     return "fastapi", "Depends"
 
 
-def _spelled(document: Document, module: str, name: str, needed: list[NeededImport]) -> str:
+def written(document: Document, module: str, name: str, needed: list[NeededImport]) -> str:
+    """How a file writes ``module.name``; adds the import it needs to ``needed``. Raises ``LookupError``."""
     text, missing = spelled(document, module, name)
     if missing is not None:
         needed.append(missing)
@@ -167,7 +172,7 @@ def name_of(
             return local
         if binding.name is None and isinstance(symbol, sym.Module) and symbol is target.module:
             return f"{local}.{target.name}"
-    return _spelled(document, module_path(program, importer, target.module), target.name, needed)
+    return written(document, module_path(program, importer, target.module), target.name, needed)
 
 
 def _same(found: sym.Symbol | None, wanted: sym.Function | sym.Global) -> bool:

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 
 from sessionlint.effects.observations import Ended, ScopeEnd
 from sessionlint.findings import Finding, FixSafety, Step
-from sessionlint.fixes import signatures
 from sessionlint.fixes.document import Document
-from sessionlint.fixes.edits import Edit, Group, NeededImport, Refusal
+from sessionlint.fixes.edits import Edit, Group, Refusal
+from sessionlint.fixes.entry_commits import NoCommit, entry_commits
 from sessionlint.fixes.leaving import at_end, before_return
 from sessionlint.fixes.program import Program
-from sessionlint.fixes.sessions import Held, call, commit_call, inside, named_session
+from sessionlint.fixes.sessions import commit_call, inside, named_session
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Scope
@@ -159,54 +159,12 @@ def _before(document: Document, end: ScopeEnd | Ended, line: str) -> list[Edit]:
     return before_return(document, leave, line) if leave is not None else []
 
 
-# ---- entry points --------------------------------------------------------------------------------------------------
-
-
 def _handed(
     program: Program, function: sym.Function, findings: tuple[Finding, ...], ends: list[Ended]
 ) -> Group | Refusal:
-    document = program.document(function.module.path)
-    edits: list[Edit] = []
-    imports: tuple[NeededImport, ...] = ()
-    held = _at_hand(program, function, ends[0])
-    if held is None:
-        asked = _asking(program, function, ends[0])
-        if isinstance(asked, str):
-            where = Step(document.place(document.function(function.facts)), function.qualname)
-            return Refusal(findings, TITLE, asked, (where,))
-        held, edits, imports = asked
-    if held.is_async is None:
-        return Refusal(findings, TITLE, f"it is not clear whether `{held.text}` is an asynchronous session")
-    if held.is_async and not function.facts.is_async:
-        return Refusal(findings, TITLE, "the function is not `async`, so it cannot await a commit")
-    node = document.function(function.facts)
-    for end in ends:
-        if end.leaving == "return":
-            edits.extend(_before(document, end, call(held, "commit")))
-        else:
-            edits.extend(at_end(document, node.body, call(held, "commit")))
-    return Group(
-        "commit before the response is returned", findings, FixSafety.UNSAFE, tuple(dict.fromkeys(edits)), imports
-    )
-
-
-def _at_hand(program: Program, function: sym.Function, end: Ended) -> Held | None:
-    """The session as the function itself can write it."""
-    if not end.origin.path and end.origin.name in function.parameters:
-        return named_session(program, function, end.origin.name)
-    for name in function.parameters:
-        held = named_session(program, function, name)
-        if held is not None:
-            return held
-    return None
-
-
-def _asking(
-    program: Program, function: sym.Function, end: Ended
-) -> tuple[Held, list[Edit], tuple[NeededImport, ...]] | str:
-    """A new parameter that the framework fills with the session behind a service; or why that is not possible."""
-    providers = program.analysis.request_sessions(function, end.origin.name)
-    if len({p.key for p, _ in providers}) != 1:
-        return "the session is hidden inside what the function was handed"
-    provider, scope = providers[0]
-    return signatures.depends(program, function, provider, scope)
+    try:
+        edits, imports = entry_commits(program, function, ends)
+    except NoCommit as problem:
+        where = Step(program.analysis.place(function, function.facts.loc), function.qualname)
+        return Refusal(findings, TITLE, str(problem), (where,))
+    return Group("commit before the response is returned", findings, FixSafety.UNSAFE, edits, imports)
