@@ -113,9 +113,10 @@ class _Run:
         self.applied.extend(Applied((group,)) for group in kept)
         for group, after, fault in broken:
             # consequences are worked out on the base that the group was tried on, so one such repair ends the round
-            if not kept and after is not None and self._completed(group, after):
+            missing: list[Refusal] = []
+            if not kept and after is not None and self._completed(group, after, missing):
                 return True
-            self.refused.append(Refusal(group.findings, group.title, *fault))
+            self.refused.append(Refusal(group.findings, group.title, *_because(fault, missing)))
         return bool(kept)
 
     def _admitted(self, groups: Sequence[Group]) -> list[Group]:
@@ -184,8 +185,11 @@ class _Run:
         reason = self.means.confirm(self.program.sources, after.sources)
         return (reason, ()) if reason else None
 
-    def _completed(self, group: Group, after: Program) -> bool:
-        """Repair the consequences of a group until nothing new is found; all of it is one repair or none."""
+    def _completed(self, group: Group, after: Program, missing: list[Refusal]) -> bool:
+        """Repair the consequences of a group until nothing new is found; all of it is one repair or none.
+
+        ``missing`` collects the refusals that stood in the way.
+        """
         groups = [group]
         for _ in range(MOST_CONSEQUENCES):
             fresh = _fresh(self.program, after)
@@ -196,6 +200,7 @@ class _Run:
                 if not self._closed(one) and not one.conflicts(chosen):
                     chosen.append(one)
             if not fresh or not chosen:
+                missing.extend(proposals.refusals)
                 return False
             try:
                 changed = compose(chosen, after.document, after.own_packages)
@@ -230,6 +235,15 @@ def against(before: Program, after: Program, groups: Sequence[Group]) -> Fault |
         file, call = min(lost)
         return f"the call `{call}` in {file} could no longer be followed", ()
     return None
+
+
+def _because(fault: Fault, missing: list[Refusal]) -> Fault:
+    """What speaks against a repair, with why its consequences cannot be repaired too."""
+    if not missing:
+        return fault
+    reason, chain = fault
+    first = missing[0]
+    return f"{reason}; and that cannot be repaired: {first.reason}", (*chain, *first.trace)
 
 
 def _among(keys: frozenset[Key]) -> Callable[[Finding], bool]:

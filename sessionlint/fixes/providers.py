@@ -26,15 +26,18 @@ def symbol_of(program: Program, module: sym.Module, text: ast.expr | s.Expr) -> 
 
 def local_symbol(program: Program, function: sym.Function, text: ast.expr) -> sym.Symbol | None:
     """The same seen from inside a function, whose own imports come first."""
-    head = ast.unparse(text).partition(".")[0]
-    for kind, what in function.bindings.get(head, ()):
-        if kind == "import" and isinstance(what, s.Binding):
-            found = program.analysis.table.resolve(function.module, what)
-            for part in ast.unparse(text).split(".")[1:]:
-                found = program.analysis.table.member(found, part, function.module) if found is not None else None
-            return found
-    if head in function.parameters or head in function.bindings:
-        return None
+    head, *rest = ast.unparse(text).split(".")
+    current: sym.Function | None = function
+    while current is not None:
+        for kind, what in current.bindings.get(head, ()):
+            if kind == "import" and isinstance(what, s.Binding):
+                found = program.analysis.table.resolve(function.module, what)
+                for part in rest:
+                    found = program.analysis.table.member(found, part, function.module) if found is not None else None
+                return found
+        if head in current.parameters or head in current.bindings:
+            return None
+        current = current.parent
     return symbol_of(program, function.module, text)
 
 

@@ -66,7 +66,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import Committed, Ended
+from sessionlint.effects.observations import Committed, DrivenProvider, Ended
 from sessionlint.effects.requests import Provided, provided
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import Severity
@@ -349,7 +349,13 @@ def _reason(known: fastapi.Lifecycle) -> str:
 
 
 def _commits(analysis: Analysis, provider: Function) -> bool:
-    """Whether the code after the dependency's yield commits; where it may or may not, a commit must be written there."""
+    """Whether the code after the dependency's yield commits; where it may or may not, a commit must be written there.
+
+    A wrapper that only hands on what another provider yields commits where that one does.
+    """
+    for seen in analysis.result(provider).observations:
+        if isinstance(seen, DrivenProvider) and seen.forwards and seen.provider is not provider:
+            return _commits(analysis, seen.provider)
     after = set((analysis.result(provider).after_yield or {}).values())
     return "commit" in after or ("maybe" in after and _written_commit(analysis, provider) is not None)
 

@@ -13,7 +13,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from sessionlint.effects.observations import Committed, Created
+from sessionlint.effects.observations import Committed, Created, DrivenProvider
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes import references
 from sessionlint.fixes.document import Document
@@ -123,6 +123,9 @@ class _Proof:
             if place.file == caller.module.path and inside:
                 step = Step(place, f"{unresolved.call} is given the session and cannot be followed")
                 return "what becomes of the session is not known", (step, *chain)
+        for driven in self._program.observations(caller, DrivenProvider):
+            where = Step(self._analysis.place(caller, driven.loc), f"{caller.qualname} loops over `{driven.text}()`")
+            return "the provider is driven by hand, so its own commit may never run: repair that first", (where, *chain)
         if self._program.observations(caller, Created):
             return None  # the owner: whether it commits, the analysis of the result says
         if self._analysis.entries.boundary(caller) or caller.key in self._analysis.entries.dependencies:
