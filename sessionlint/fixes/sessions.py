@@ -38,6 +38,21 @@ def named_session(program: Program, function: sym.Function, name: str) -> Held |
     return Held(name, flavours.pop() if len(flavours) == 1 else None)
 
 
+def spelled_session(program: Program, function: sym.Function, node: ast.expr) -> Held | None:
+    """The session that a dotted name is at a place of a function: ``db``, ``self._db``."""
+    parts = ast.unparse(node).split(".")
+    if not all(part.isidentifier() for part in parts):
+        return None
+    infer = program.analysis.infer
+    value = infer.name(parts[0], Scope(function.module, function))
+    for part in parts[1:]:
+        value = infer.attribute(value, part, function.module)
+    flavours = {o.is_async for o in v.options_of(value) if isinstance(o, v.Session)}
+    if not flavours:
+        return None
+    return Held(".".join(parts), flavours.pop() if len(flavours) == 1 else None)
+
+
 def opened_around(program: Program, function: sym.Function, node: ast.AST) -> Held | None:
     """The session of the innermost ``with`` around a node, else the only one the function binds to a name."""
     document = program.document(function.module.path)
