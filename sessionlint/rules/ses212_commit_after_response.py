@@ -66,7 +66,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import Committed, DrivenProvider, Ended
+from sessionlint.effects.observations import Committed, Created, DrivenProvider, Ended
 from sessionlint.effects.requests import Provided, provided
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import Severity
@@ -321,8 +321,9 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         if analysis.entries.kind(function) != "route" or name.startswith("WEBSOCKET"):
             continue
         for one in provided(analysis, function, seen.origin.name):
-            if one.scope != "function" and _commits(analysis, one.provider):
-                relying.setdefault(one.provider.key, []).append((function, one))
+            provider = _opener(analysis, one.provider)
+            if one.scope != "function" and _commits(analysis, provider):
+                relying.setdefault(provider.key, []).append((function, one))
     for key, endpoints in relying.items():
         provider = analysis.table.functions[key]
         first = analysis.entries.names.get(endpoints[0][0].key, endpoints[0][0].qualname)
@@ -348,14 +349,23 @@ def _reason(known: fastapi.Lifecycle) -> str:
     return f"{known.text} runs the code after `yield` that late" + (f"; {known.other}" if known.other else "")
 
 
-def _commits(analysis: Analysis, provider: Function) -> bool:
-    """Whether the code after the dependency's yield commits; where it may or may not, a commit must be written there.
+def _opener(analysis: Analysis, provider: Function) -> Function:
+    """The provider that commits: behind a dependency that only hands on what another provides, the other one."""
+    seen = {provider.key}
+    while True:
+        inner = [
+            o.provider
+            for o in analysis.result(provider).observations
+            if isinstance(o, (Created, DrivenProvider)) and o.provider is not None and o.provider.key not in seen
+        ]
+        if len(inner) != 1 or _written_commit(analysis, provider) is not None:
+            return provider
+        provider = inner[0]
+        seen.add(provider.key)
 
-    A wrapper that only hands on what another provider yields commits where that one does.
-    """
-    for seen in analysis.result(provider).observations:
-        if isinstance(seen, DrivenProvider) and seen.forwards and seen.provider is not provider:
-            return _commits(analysis, seen.provider)
+
+def _commits(analysis: Analysis, provider: Function) -> bool:
+    """Whether the code after the dependency's yield commits; where it may or may not, a commit must be written there."""
     after = set((analysis.result(provider).after_yield or {}).values())
     return "commit" in after or ("maybe" in after and _written_commit(analysis, provider) is not None)
 

@@ -20,7 +20,7 @@ _LOSSES = {"SES105", "SES106", "SES301", "SES303", "SES304", "SES309", "SES320",
 
 
 @pytest.mark.parametrize("unsafe", [False, True], ids=["safe", "unsafe"])
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(files=programs())
 def test_rows_and_exceptions(unsafe: bool, files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> None:
     outcome = fixed(files, unsafe=unsafe)
