@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-matrix clean
+.PHONY: demo test test-matrix docs site clean
 .DELETE_ON_ERROR:
 
 $(BIN)/python:
@@ -24,6 +24,13 @@ demo: $(VENV)/.installed
 # ruff, ruff format, mypy and import-linter run as tests (tests/architecture), so the last line is pytest's own summary.
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
+
+# Run after a change to a rule, an option or a command: writes docs/rules, the tables and the changelog's list.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python tools/make_docs.py
+
+site: docs
+	$(BIN)/python -m mkdocs build --strict
 
 # The runtime's tests in environments of their own. The name of one holds its versions: sa2.0-fastapi0.115. "latest" is
 # the newest of 2.1 or of FastAPI; anyio and Starlette follow FastAPI.
@@ -46,4 +53,4 @@ $(MATRIX:%=test-matrix-%): test-matrix-%: $(MATRIX_DIR)/%/.installed
 test-matrix: $(MATRIX:%=test-matrix-%)
 
 clean:
-	rm -rf $(VENV) $(MATRIX_DIR) .sessionlint_cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(MATRIX_DIR) site .sessionlint_cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

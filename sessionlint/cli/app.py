@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from sessionlint.cli import CLEAN, INTERNAL, USAGE
 from sessionlint.config.errors import ConfigErrors, did_you_mean
@@ -102,6 +103,29 @@ def _typer(names: tuple[str, ...], words: list[str], title: str) -> int:
             raise
         raise UsageProblem(_usage_message(error, title)) from error
     return result if isinstance(result, int) else CLEAN
+
+
+class Described(NamedTuple):
+    """A command for its documentation: its help, and the spellings and meaning of each argument and option."""
+
+    help: str
+    rows: tuple[tuple[tuple[str, ...], str], ...]
+
+
+def described(name: str) -> Described:
+    """What typer knows about a command; the same words that its ``--help`` shows."""
+    import typer
+
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    module = importlib.import_module(f"sessionlint.cli.{name}")
+    app.command(name)(module.command)
+    rows = []
+    for parameter in typer.main.get_command(app).params:
+        is_option = any(word.startswith("-") for word in parameter.opts)
+        spelled = (*parameter.opts, *parameter.secondary_opts) if is_option else ((parameter.name or "").upper(),)
+        if "--help" not in spelled:
+            rows.append((tuple(spelled), str(getattr(parameter, "help", None) or "")))
+    return Described((module.command.__doc__ or "").strip(), tuple(rows))
 
 
 def _usage_message(error: Exception, title: str) -> str:
