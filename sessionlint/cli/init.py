@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from sessionlint.cli.project import Target
     from sessionlint.findings import Beliefs
 
+_LONGEST = 100
+"""Characters of a default that is still written; the few longer ones would drown what matters."""
+
 _EXTERNAL = 'external = ["SES"]'
 
 
@@ -115,10 +118,13 @@ def section(beliefs: Beliefs) -> str:
         else:
             default = option.default
             shown = json.dumps(list(default) if isinstance(default, tuple) else default)
+        if len(shown) > _LONGEST:
+            continue
         out.append(f"# {option.doc}\n")
         if found.get(option.name):
             out.append(f"# Found by itself: {', '.join(found[option.name])}\n")
         out.append(f"# {option.name} = {shown}\n")
+    out.append("# All options with their defaults: sessionlint show config\n")
     return "".join(out)
 
 

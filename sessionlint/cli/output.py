@@ -105,6 +105,7 @@ def notes(outcome: Outcome, target: Target, context: Context, seconds: str, *, q
     lines: list[str] = []
     if (not quiet and target.loaded.file is None) or verbose:
         lines.append(closing.believed(report.beliefs))
+        lines.extend(filter(None, [closing.unknown(report.beliefs)]))
     lines.extend(f"warning: {warning}" for warning in outcome.warnings)
     for problem in report.problems:
         where = f"{problem.place.file}: " if problem.place.file else ""

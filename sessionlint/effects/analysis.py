@@ -394,11 +394,15 @@ class Analysis:
             for attr in self.infer.classes.assigned(cls):
                 if self._makes_factory(cls, attr):
                     factories.add(f"{cls.name}.{attr}")
+        provided = {f.key for f in self.providers.values()}
+        for function in self.functions:
+            if function.key not in provided and isinstance(self.infer.returns(function), v.Factory):
+                factories.add(f"{function.qualname}()")
         return Beliefs(
             tuple(sorted(factories)),
             tuple(sorted(f.qualname for f in self.providers.values())),
             tuple(sorted(c.name for c in classes if self.engine.is_unit_class(c))),
-            tuple(sorted(c.name for c in classes if self.is_repository(c))),
+            tuple(sorted(c.name for c in classes if self.is_repository(c) or self._opens_as_repository(c))),
             tuple(sorted(c.name for c in self.tables.models.values() if not c.module.is_test)),
             sum(1 for k in self.entries.kinds.values() if k != "test"),
             tuple(str(r) for r in self.settings.versions.values()),
@@ -407,6 +411,11 @@ class Analysis:
     def is_repository(self, cls: sym.Class) -> bool:
         """A repository by name (configurable) and role: it holds a session."""
         return self.is_repository_name(cls) and self.infer.classes.holds_session(cls)
+
+    def _opens_as_repository(self, cls: sym.Class) -> bool:
+        """A repository by name that keeps a factory and opens a session per call."""
+        kept = (self.infer.classes.attribute_type(cls, attr) for attr in self.infer.classes.assigned(cls))
+        return self.is_repository_name(cls) and any(isinstance(value, v.Factory) for value in kept)
 
     def is_repository_name(self, cls: sym.Class) -> bool:
         """Whether a class is called a repository (configurable)."""

@@ -7,7 +7,7 @@ from collections import Counter
 from sessionlint.findings import Beliefs, FixSafety, Report, Severity
 from sessionlint.report.context import Context
 
-MANY = 50
+MANY = 20
 """Findings of one rule that are no longer single faults but a habit, or a policy the tool was not told."""
 
 
@@ -63,6 +63,16 @@ def believed(beliefs: Beliefs) -> str:
     ]
     versions = "; " + ", ".join(beliefs.versions) if beliefs.versions else ""
     return ", ".join(part for part in parts if part) + versions
+
+
+def unknown(beliefs: Beliefs) -> str:
+    """What to do when no way to a session was found, although there are models; empty otherwise."""
+    if beliefs.factories or beliefs.providers or not beliefs.models:
+        return ""
+    return (
+        "no session factory or provider was recognised, so little can be said: "
+        'name yours in the configuration, e.g. session-factories = ["app.db.open_session"]'
+    )
 
 
 def statistics(report: Report) -> str:

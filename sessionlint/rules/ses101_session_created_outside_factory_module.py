@@ -56,6 +56,7 @@ from sessionlint.rules.base import Draft, callers_steps
 
 SEVERITY = Severity.WARNING
 DEFAULT = True
+WHEN_MANY = "if each repository call is meant to be a transaction of its own, allow their files: allowed-session-files"
 YIELDS_TO = ("SES102", "SES105", "SES106", "SES117", "function:SES116")
 
 _ROLE_FOLDERS = frozenset(
@@ -323,7 +324,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         path = function.module.path
         if seen.at_hand is not None or seen.fallback or seen.how == "unit":
             continue
-        if any(fnmatch(path, glob) for glob in allowed) or (not allowed and path in analysis.factory_files):
+        if any(fnmatch(path, glob) for glob in allowed) or path in analysis.factory_files:
             continue
         if seen.provider is not None and not _hands_out_session(analysis, seen.provider):
             continue

@@ -58,6 +58,9 @@ from sessionlint.rules.base import Draft, callers_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
+WHEN_MANY = (
+    'if services commit by this project\'s policy, say `commit-owner = "service"`; else decide who owns the session'
+)
 YIELDS_TO = ("SES201", "SES303")
 
 BAD = (
