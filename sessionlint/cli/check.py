@@ -157,6 +157,14 @@ def _may_keep(wanted: Request, outcome: Outcome) -> bool:
     return wanted.use_cache and usual and not outcome.crashed and not outcome.warnings
 
 
+def _installed() -> list[str]:
+    """What tells that rules of other packages came, went or changed."""
+    from sessionlint.rules import registry
+
+    folders = [folder for folder in sys.path if folder.endswith(("site-packages", "dist-packages"))]
+    return [*folders, *registry.installed_files()]
+
+
 def _keep(
     answer: stored.Answer, wanted: Request, outcome: Outcome, target: Target, started_ns: int, more: list[str]
 ) -> None:
@@ -165,7 +173,7 @@ def _keep(
     root = wanted.root
     listing = outcome.project.listing
     watched = [os.path.join(root, one) for one in (*listing.files, *listing.folders, *LOCK_FILES)]
-    watched += [root, *listing.ignore_files, *more]
+    watched += [root, *listing.ignore_files, *more, *_installed()]
     folder = root
     while True:  # a configuration or lock file above the root may appear later
         watched += [os.path.join(folder, name) for name in ("pyproject.toml", "sessionlint.toml", *LOCK_FILES)]

@@ -5,9 +5,9 @@ Adds text and never replaces any: comments and formatting of the file survive.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import tomli
 from sessionlint.cli import CLEAN
 from sessionlint.cli.app import UsageProblem
 from sessionlint.config.locate import locate as locate_keys
+from sessionlint.source.write import replace_file
 
 if TYPE_CHECKING:
     from sessionlint.cli.project import Target
@@ -40,17 +41,39 @@ def command() -> int:
     parsed = _parse(path, text)
     if "sessionlint" in _table(parsed, "tool"):
         raise UsageProblem(f"{path} has a [tool.sessionlint] section already; nothing was changed")
-    newline = "\r\n" if "\r\n" in text else "\n"
-    with_ruff = tell_ruff(text.replace("\r\n", "\n"))
-    new = with_ruff.rstrip("\n") + ("\n\n" if with_ruff.strip() else "") + section(_beliefs(target))
+    with_ruff = _edited(text, tell_ruff)
+    new = _edited(with_ruff, lambda old: _with_section(old, section(_beliefs(target))))
     _check_only_added(path, parsed, new)
-    temporary = path.with_name(path.name + ".sessionlint-tmp")
-    temporary.write_bytes(new.replace("\n", newline).encode("utf-8"))
-    os.replace(temporary, path)
+    told = [path] if with_ruff != text else []
+    changed = {path: new}
+    for name in ("ruff.toml", ".ruff.toml"):
+        other = path.with_name(name)
+        if other.exists():
+            before = _read(other)
+            after = _edited(before, lambda old: tell_ruff(old, ()))
+            _check_only_added(other, _parse(other, before), after)
+            if after != before:
+                told.append(other)
+                changed[other] = after
+    for file, content in changed.items():
+        try:
+            replace_file(str(file), content.encode("utf-8"))
+        except OSError as error:
+            raise UsageProblem(f"cannot write {file}: {error.strerror or error}") from error
     sys.stderr.write(f"wrote [tool.sessionlint] to {path}\n")
-    if with_ruff != text.replace("\r\n", "\n"):
-        sys.stderr.write('told ruff to keep `# noqa: SES...` comments (lint.external = ["SES"])\n')
+    for file in told:
+        sys.stderr.write(f'told ruff in {file.name} to keep `# noqa: SES...` comments (lint.external = ["SES"])\n')
     return CLEAN
+
+
+def _edited(text: str, edit: Callable[[str], str]) -> str:
+    """``edit`` applied to a text whose line ends are kept."""
+    new = edit(text.replace("\r\n", "\n"))
+    return new.replace("\n", "\r\n") if "\r\n" in text else new
+
+
+def _with_section(text: str, added: str) -> str:
+    return text.rstrip("\n") + ("\n\n" if text.strip() else "") + added
 
 
 def _read(path: Path) -> str:
@@ -128,22 +151,36 @@ def section(beliefs: Beliefs) -> str:
     return "".join(out)
 
 
-def tell_ruff(text: str) -> str:
-    """``text`` with ``external = ["SES"]`` in its ruff section; unchanged when there is none or it says so already."""
-    ruff = _table(_table(_parse(Path("pyproject.toml"), text), "tool"), "ruff")
-    if not ruff:
+def tell_ruff(text: str, prefix: tuple[str, ...] = ("tool", "ruff")) -> str:
+    """``text`` with ``external = ["SES"]`` for ruff; unchanged when ruff has no section here or knows already.
+
+    ``prefix`` is the path of ruff's own table: empty in a ``ruff.toml``.
+    """
+    ruff = _parse(Path("pyproject.toml"), text)
+    for name in prefix:
+        ruff = _table(ruff, name)
+    if prefix and not ruff:
         return text
     lint = _table(ruff, "lint")
     external = lint.get("external")
     if isinstance(external, list):
-        return text if "SES" in external else _extend_external(text)
-    header = re.search(r"(?m)^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*ruff[ \t]*\.[ \t]*lint[ \t]*\][^\n]*\n?", text)
+        return text if "SES" in external else _extend_external(text, (*prefix, "lint", "external"))
+    header = _header((*prefix, "lint")).search(text)
     if header:
         return _after(text, header, _EXTERNAL)
     if not lint:
-        return f"{text.rstrip()}\n\n[tool.ruff.lint]\n{_EXTERNAL}\n"
-    header = re.search(r"(?m)^[ \t]*\[[ \t]*tool[ \t]*\.[ \t]*ruff[ \t]*\][^\n]*\n?", text)
+        title = ".".join((*prefix, "lint"))
+        return f"{text.rstrip()}\n\n[{title}]\n{_EXTERNAL}\n".lstrip("\n")
+    if not prefix:
+        return f"lint.{_EXTERNAL}\n{text}"
+    header = _header(prefix).search(text)
     return _after(text, header, f"lint.{_EXTERNAL}") if header else text
+
+
+def _header(path: tuple[str, ...]) -> re.Pattern[str]:
+    """The line that opens a table."""
+    inside = r"[ \t]*\.[ \t]*".join(path)
+    return re.compile(rf"(?m)^[ \t]*\[[ \t]*{inside}[ \t]*\][^\n]*\n?")
 
 
 def _after(text: str, header: re.Match[str], line: str) -> str:
@@ -151,8 +188,8 @@ def _after(text: str, header: re.Match[str], line: str) -> str:
     return text[: header.end()] + lead + line + "\n" + text[header.end() :]
 
 
-def _extend_external(text: str) -> str:
-    spot = locate_keys(text).values.get(("tool", "ruff", "lint", "external"))
+def _extend_external(text: str, path: tuple[str, ...]) -> str:
+    spot = locate_keys(text).values.get(path)
     if spot is None:
         return text
     lines = text.splitlines(keepends=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,6 +67,12 @@ def all_rules() -> tuple[Rule, ...]:
     """Every rule, by code. Raises ``ConfigErrors`` where an installed rule cannot be loaded."""
     own = tuple(rule_of(_own_module(code, name)) for code, name in own_codes_and_names().items())
     return own + tuple(rule_of(load(point.module)) for point in installed().values())
+
+
+def installed_files() -> list[str]:
+    """The files of the loaded rules of other packages."""
+    modules = (sys.modules.get(point.module) for point in installed().values())
+    return [module.__file__ for module in modules if module is not None and module.__file__]
 
 
 def _own_module(code: str, name: str) -> ModuleType:

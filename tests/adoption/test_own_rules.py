@@ -55,20 +55,18 @@ def check(analysis: Analysis) -> Iterator[Draft]:
 
 
 @pytest.fixture
-def package(write, tmp_path, monkeypatch):
-    """An installed package with one rule, as pip would lay it out."""
+def package(write):
+    """An installed package with one rule, as pip would lay it out, beside a project."""
+    write(PROJECT)
+    installed = "site-packages/acme_rules-1.0.dist-info"
 
     def make(rule: str = RULE, module: str = "acm101_no_commit_at_all") -> None:
         write(
             {
-                **PROJECT,
-                "site/acme_rules/__init__.py": "",
-                f"site/acme_rules/{module}.py": rule,
-                "site/acme_rules-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: acme-rules\nVersion: 1.0\n",
-                "site/acme_rules-1.0.dist-info/entry_points.txt": (
-                    f"[sessionlint.rules]\nanything = acme_rules.{module}\n"
-                ),
-                "pyproject.toml": '[tool.sessionlint]\nexclude = ["site"]\n',
+                "site-packages/acme_rules/__init__.py": "",
+                f"site-packages/acme_rules/{module}.py": rule,
+                f"{installed}/METADATA": "Metadata-Version: 2.1\nName: acme-rules\nVersion: 1.0\n",
+                f"{installed}/entry_points.txt": f"[sessionlint.rules]\nanything = acme_rules.{module}\n",
             }
         )
 
@@ -76,7 +74,7 @@ def package(write, tmp_path, monkeypatch):
 
 
 def run(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(tmp_path / "site-packages"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path}
     ran = subprocess.run(
         [sys.executable, "-m", "sessionlint", *words], cwd=tmp_path, capture_output=True, text=True, env=environment
@@ -97,6 +95,16 @@ def test_an_installed_rule_runs_like_ours(package, tmp_path, write):
     assert run(tmp_path, "check").returncode == 0
     write({"app/users.py": REPOSITORY.replace("commit()", "flush()  # noqa: ACM101")})
     assert "unused suppression of `ACM101`" in run(tmp_path, "check").stdout
+
+
+def test_a_stored_report_knows_that_a_rule_was_installed(package, tmp_path, write):
+    write({"site-packages/other.py": "", ".sessionlint_cache/x": ""})
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        os.utime(path, ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
+    assert "ACM101" not in run(tmp_path, "check").stdout
+    assert list((tmp_path / ".sessionlint_cache").glob("report-*")), "the report is stored, or this test shows nothing"
+    package()
+    assert "ACM101" in run(tmp_path, "check").stdout
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[FakeRule]:
     registry = types.ModuleType("sessionlint.rules.registry")
     registry.all_rules = lambda: tuple(rules)  # type: ignore[attr-defined]
     registry.codes_and_names = lambda: {rule.code: rule.name for rule in rules}  # type: ignore[attr-defined]
+    registry.installed_files = list  # type: ignore[attr-defined]
     registry.more_specific = list  # type: ignore[attr-defined]
     effects = types.ModuleType("sessionlint.effects")
     effects.analyse = FakeAnalysis  # type: ignore[attr-defined]

@@ -98,6 +98,28 @@ def test_init_tells_ruff(cli, project, title):
     assert "# Found by itself: get_db\n" in text
 
 
+RUFF_FILES = {
+    "a section": "line-length = 100\n\n[lint]\nselect = ['E']\n",
+    "its own codes": "[lint]\nexternal = ['V']\n",
+    "no lint section": "line-length = 100\n",
+    "dotted keys": "lint.select = ['E']\n\n[format]\nquote-style = 'single'\n",
+    "a table below": "[lint.per-file-ignores]\n'x' = ['E']\n",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("title", RUFF_FILES)
+@pytest.mark.parametrize("name", ["ruff.toml", ".ruff.toml"])
+def test_init_tells_ruffs_own_file(cli, project, title, name):
+    (project / name).write_text(RUFF_FILES[title])
+    ran = cli("init")
+    assert ran.code == 0, ran.stderr
+    after, before = (tomli.loads(text) for text in ((project / name).read_text(), RUFF_FILES[title]))
+    assert "SES" in after["lint"]["external"]
+    assert {key: value for key, value in after.items() if key != "lint"}.items() <= before.items()
+    assert f"told ruff in {name}" in ran.stderr
+
+
 def test_init_without_ruff_or_file(cli, project):
     (project / "pyproject.toml").unlink()
     (project / "setup.py").write_text("")
