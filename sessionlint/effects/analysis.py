@@ -310,7 +310,12 @@ class Analysis:
 
     def is_script(self, function: sym.Function) -> bool:
         """Scripts and migrations are their own boundary."""
-        return bool(_SCRIPT_FOLDERS & set(function.module.dotted.split(".")))
+        return self.is_script_module(function.module)
+
+    @staticmethod
+    def is_script_module(module: sym.Module) -> bool:
+        """Whether a file lies in a folder of scripts or migrations."""
+        return bool(_SCRIPT_FOLDERS & set(module.dotted.split(".")))
 
     def is_transaction_manager(self, cls: sym.Class) -> bool:
         """A class whose own ``commit`` ends its session's transaction: it is the unit of work, by whatever name."""

@@ -192,6 +192,7 @@ class Calls:
         asked = any(state.facts.get(n) == "true" and "commit" in n.lower() for n in frame.function.parameters)
         frame.note(obs.Committed(call.loc, origin, text, after_scope, owned.opened if owned else None, asked))
         frame.commits.append((call.loc, origin, text))
+        frame.idle_commits.committed(origin, transaction, text, state, call.loc)
         state.broken.pop(frame.key(origin), None)
         if not after_scope:
             frame.committed.add(origin)
@@ -400,6 +401,8 @@ class Calls:
                 if done.unknown:
                     after = after.give_away()
                 if done.committed and not done.entry:
+                    if link.text.endswith("commit()"):
+                        frame.idle_commits.committed(mine, before, link.text, state, link.loc)
                     after = after.commit()
                     frame.committed.add(mine)
                 elif done.rolled_back and not done.entry:

@@ -88,8 +88,10 @@ class Frame:
         from sessionlint.effects.calls import Calls
         from sessionlint.effects.closing import Closing
         from sessionlint.effects.framing import Framing
+        from sessionlint.effects.idle_commits import IdleCommits
         from sessionlint.effects.iteration import Iteration
         from sessionlint.effects.keeping import Keeping
+        from sessionlint.effects.locking import Locking
         from sessionlint.effects.looping import Looping
         from sessionlint.effects.scopes import Scopes
         from sessionlint.effects.tracking import Tracking
@@ -125,6 +127,8 @@ class Frame:
         self.scopes = Scopes(self)
         self.handlers = Handlers(self)
         self.keeping = Keeping(self)
+        self.locking = Locking(self)
+        self.idle_commits = IdleCommits(self)
         self.iteration = Iteration(self)
         self.framing = Framing(self)
         self.looping = Looping(self)
@@ -170,6 +174,7 @@ class Frame:
             self.note(replace(end, elsewhere=end.elsewhere or end.origin in self.committed))
         self.framing.report()
         self.closing.report([e.state for e in normal])
+        self.idle_commits.report([e.state for e in normal])
         raises = [
             ("", self._exported(e.state)) if not e.result else (e.result, self._exported(e.state))
             for e in self.exits[-1]
@@ -257,6 +262,10 @@ class Frame:
         if origin.kind != "local":
             self.touches.add(origin)
 
+    def is_session_key(self, key: v.Origin) -> bool:
+        """Whether a key stands for a session, and not for rows that were handed in."""
+        return key == INJECTED or key.name not in self._entities
+
     def handed_keys(self, state: State) -> list[v.Origin]:
         """Keys of ORM objects that came in as parameters: they belong to the session that came in."""
         return [k for k in state.sessions if k.kind == "param" and k.name in self._entities]
@@ -295,6 +304,9 @@ class Frame:
             self.exposures[exposure.key] = exposure
         loc = exposure.chain[0].loc if exposure.chain else exposure.loc
         for key, transaction in state.sessions.items():
+            if exposure.kind == "session" and transaction.open and not transaction.unknown and not transaction.closed:
+                origin = transaction.origin or key
+                self.note(obs.SecondCheckout(loc, origin, exposure.opener, exposure.loc, exposure.text, exposure.chain))
             writes = tuple(w for w in transaction.pending if w.kind != "consumer" and not w.exposed)
             if writes and not transaction.unknown:
                 self.note(

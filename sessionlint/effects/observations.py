@@ -321,8 +321,47 @@ class Waited:
     chain: tuple[Link, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class LockReleased:
+    """An in-process lock is let go while what was written under it is not committed. ``text`` is the lock."""
+
+    loc: Loc
+    origin: Origin
+    writes: tuple[Write, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdleCommit:
+    """``commit()`` on a session without changes, while ``other`` has ``writes`` that nobody commits."""
+
+    loc: Loc
+    origin: Origin
+    text: str
+    other: Origin
+    writes: tuple[Write, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecondCheckout:
+    """Another session is opened while one has its connection checked out.
+
+    ``opener`` is the key of the function that opens it, ``at`` where; ``text`` the callee as written there.
+    """
+
+    loc: Loc
+    origin: Origin
+    opener: str
+    at: Loc
+    text: str
+    chain: tuple[Link, ...]
+
+
 Observation = (
     ObjectObservation
+    | LockReleased
+    | IdleCommit
+    | SecondCheckout
     | Created
     | ScopeEnd
     | Committed

@@ -177,6 +177,7 @@ class Scopes:
             else:
                 self._close(closers, exit_.state, exit_.loc, "return" if exit_.kind == "return" else "end")
             frame.exits[-1].append(exit_)
+        frame.locking.left(stmt, [*ends, *(e.state for e in inner if e.kind != "raise")])
         for closer in closers:
             if closer.origin is not None and closer.origin in frame.owned:
                 frame.owned[closer.origin].active = False

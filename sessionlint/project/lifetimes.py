@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sessionlint.facts import shape as s
+from sessionlint.project import containers
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Inference, Scope, statement_expressions
@@ -30,11 +31,12 @@ class Lifetimes:
     def __init__(self, infer: Inference) -> None:
         self._infer = infer
         self._kept: dict[str, tuple[Reason, ...]] = {}
+        self._application_wide = containers.application_wide(infer)
         sites = self._construction_sites()
         self._seed()
         self._spread()
         for key in list(self._kept):
-            if any(not self._is_keeping(site) for site in sites.get(key, ())):
+            if key in self._renewed or any(not self._is_keeping(site) for site in sites.get(key, ())):
                 del self._kept[key]
 
     def process_long(self, key: str) -> tuple[Reason, ...] | None:
@@ -69,7 +71,7 @@ class Lifetimes:
         module, function, call, stmt = site
         if function is None:
             return True
-        if _cached(function):
+        if _cached(function) or function.key in self._application_wide:
             return True
         if isinstance(stmt, (s.Assign, s.AnnotatedAssign)) and _direct(stmt, call):
             targets = stmt.targets if isinstance(stmt, s.Assign) else (stmt.target,)
@@ -101,7 +103,22 @@ class Lifetimes:
                     changed = self._keep(inner, reason, above) or changed  # type: ignore[arg-type]
         return changed
 
+    def _seed_containers(self) -> None:
+        """What a container keeps, and what it builds anew for each use."""
+        found = list(containers.built(self._infer))
+        self._renewed = frozenset(b.cls.key for b in found if not b.kept)
+        for one in found:
+            if one.kept:
+                path = one.owner.path if isinstance(one.owner, sym.Module) else one.owner.module.path
+                self._keep(v.Instance(one.cls), Reason(path, one.call.loc, one.text))
+        for key in sorted(self._application_wide):
+            function = self._infer.table.functions[key]
+            made = self._infer.yields(function) if function.facts.is_generator else self._infer.returns(function)
+            text = f"provided for the process by `{function.qualname}`"
+            self._keep(made, Reason(function.module.path, function.facts.loc, text))
+
     def _seed(self) -> None:
+        self._seed_containers()
         for module in self._infer.table.modules.values():
             if module.is_test:
                 continue

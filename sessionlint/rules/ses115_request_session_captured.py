@@ -54,6 +54,7 @@ from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Escaped, Stored
 from sessionlint.findings import Severity, Step
 from sessionlint.project import values as v
+from sessionlint.project.containers import captured_sessions
 from sessionlint.project.lifetimes import Reason
 from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, callers_steps, spelled, step
@@ -496,6 +497,14 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         draft = _stored(analysis, function, seen)
         if draft is not None:
             yield draft
+    for found in captured_sessions(analysis.infer):
+        yield Draft(
+            found.owner,
+            found.loc,
+            f"`{found.cls.name}` is built once for the process and keeps the session it is given as `{found.argument}`",
+            "make it a `Factory`, or give it the session factory",
+            "the singleton outlives every transaction",
+        )
     for function in analysis.functions:
         if {"lru_cache", "cache"} & function.decorator_names:
             held = analysis.infer.holds(analysis.infer.returns(function))

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
+from sessionlint.project.frameworks import known
 from sessionlint.project.infer import Inference, Scope, statement_expressions
 
 _ROUTES = frozenset(
@@ -86,6 +87,7 @@ class EntryPoints:
             if function.owner is not None:
                 self._method(function)
         self._guard(module)
+        self._named_by_classes(module)
         self._registrations(module, None, module.facts.body)
         for function in module.functions.values():
             self._registrations(module, function, function.facts.body)
@@ -96,10 +98,19 @@ class EntryPoints:
             call = decorator if isinstance(decorator, s.Call) else None
             target = call.func if call is not None else decorator
             last = sym.last_name(target) or ""
+            outside = self._infer.expr(target, scope)
+            if isinstance(outside, (v.External, v.ExternalObject)):
+                if known.provides(outside.dotted):
+                    self.dependencies.add(function.key)
+                kind = known.decorator_kind(outside.dotted)
+                if kind:
+                    return (kind, function.qualname) if kind != "route" else self._kind_of(last, call, function)
             if last in _NEUTRAL:
                 continue
             if isinstance(target, s.Attribute):
                 value = self._infer.expr(target.value, scope)
+                if isinstance(value, v.FunctionRef) and last in _COMMANDS and self.kind(value.function) == "command":
+                    return "command", function.qualname  # a command of a group that is itself a function
                 if not isinstance(value, (v.ExternalObject, v.External, v.Unknown, v.Instance)):
                     continue
                 if isinstance(value, v.Unknown) and last not in _ROUTES | _TASKS | _COMMANDS | _LIFE | _PLAIN:
@@ -116,7 +127,7 @@ class EntryPoints:
         return "", ""
 
     def _kind_of(self, last: str, call: s.Call | None, function: sym.Function) -> tuple[str, str]:
-        if last in _ROUTES:
+        if last in _ROUTES | {"asgi", "view", "websocket_listener", "websocket_stream"}:
             path = ""
             if call is not None and call.args and isinstance(call.args[0], s.Constant):
                 path = f" {call.args[0].value!s}"
@@ -155,6 +166,10 @@ class EntryPoints:
     def _method(self, function: sym.Function) -> None:
         """Methods a framework base class calls: ``dispatch`` of a middleware, ``get``/``post`` of a view."""
         assert function.owner is not None
+        kind = known.method_kind(self._infer.classes.outside_bases(function.owner), function.name)
+        if kind:
+            self.kinds[function.key] = kind
+            return
         outside = {d.rpartition(".")[2] for d in self._infer.classes.outside_bases(function.owner)}
         if function.name in {"dispatch", "__call__"} and any("Middleware" in n for n in outside):
             self.kinds.setdefault(function.key, "event")
@@ -183,8 +198,10 @@ class EntryPoints:
         """Functions handed to something that will call them: lifespans, schedulers, threads, tasks, ``Depends``."""
         for call in _calls(body):
             last = sym.last_name(call.func) or ""
-            if last in {"Depends", "Security"} and call.args:
+            if last in {"Depends", "Security", "Provide"} and call.args:
                 self._depend(self._infer.expr(call.args[0], Scope(module, function)))
+            if last in known.CALLS:
+                self._known_call(call, module, function)
             for keyword in call.keywords:
                 if keyword.name in {"lifespan", "on_startup", "on_shutdown"}:
                     parts = keyword.value.items if isinstance(keyword.value, s.Collection) else (keyword.value,)
@@ -213,6 +230,37 @@ class EntryPoints:
             elif last == "run" and sym.dotted_text(call.func) in {"asyncio.run", "anyio.run", "trio.run", "uvloop.run"}:
                 for argument in call.args[:1]:
                     self._mark(argument.func if isinstance(argument, s.Call) else argument, module, function, "script")
+
+    def _known_call(self, call: s.Call, module: sym.Module, function: sym.Function | None) -> None:
+        """A call of a framework that is given functions to call."""
+        value = self._infer.expr(call.func, Scope(module, function))
+        if not isinstance(value, (v.External, v.ExternalObject)):
+            return
+        for argument, kind in known.call_arguments(value.dotted):
+            if isinstance(argument, int):
+                given = [call.args[argument]] if argument < len(call.args) else []
+            else:
+                given = [k.value for k in call.keywords if k.name == argument]
+            for expr in given:
+                for part in expr.items if isinstance(expr, s.Collection) else (expr,):
+                    self._mark(part, module, function, kind)
+
+    def _named_by_classes(self, module: sym.Module) -> None:
+        """Functions a class names for a framework: ``functions = [send_mail]``, ``db = providers.Resource(get_db)``."""
+        wanted = known.attributes(frozenset(b.module.partition(".")[0] for b in module.facts.imports))
+        for cls in module.classes.values():
+            for attribute in cls.facts.attributes:
+                self._provider(attribute.value, module)
+                kind = wanted.get(attribute.name)
+                for part in sym.walk(attribute.value) if kind and attribute.value is not None else ():
+                    self._mark(part, module, None, kind or "")
+
+    def _provider(self, expr: s.Expr | None, module: sym.Module) -> None:
+        """A container's ``Resource(get_db)``: the function is called for its value."""
+        if isinstance(expr, s.Call) and expr.args and isinstance(expr.args[0], (s.Name, s.Attribute)):
+            target = self._infer.expr(expr.func, Scope(module))
+            if isinstance(target, v.External) and known.provides(target.dotted):
+                self._depend(self._infer.expr(expr.args[0], Scope(module)))
 
     def _mark(self, expr: s.Expr, module: sym.Module, function: sym.Function | None, kind: str) -> None:
         if not isinstance(expr, (s.Name, s.Attribute)):
