@@ -26,16 +26,32 @@ async def run_shielded(operation: Coroutine[Any, Any, T]) -> T:
     Starlette's task groups do) are held off. If the operation fails while its caller is being cancelled, the failure
     is logged and the cancellation wins: whoever cancels has to see it.
     """
-    task = asyncio.ensure_future(operation)
-    cancelled: asyncio.CancelledError | None = None
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(operation)
+    try:
+        await _done(task, loop)
+        return task.result()
+    except asyncio.CancelledError as error:
+        cancelled = error
+    # Entered only now, because an uncancelled operation, which is nearly every one, should not pay for it.
     with anyio.CancelScope(shield=True):
         while not task.done():
             try:
-                await asyncio.wait((task,))
+                await _done(task, loop)
             except asyncio.CancelledError as error:
                 cancelled = error
-    if cancelled is None:
-        return task.result()
     if not task.cancelled() and (failure := task.exception()) is not None:
         logger.error("A database operation failed while its caller was cancelled", exc_info=failure)
     raise cancelled
+
+
+def _done(task: asyncio.Task[T], loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
+    """A future that ends with ``task`` and may be cancelled without it; ``asyncio.wait`` for one task is dearer."""
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake(_task: asyncio.Task[T]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    task.add_done_callback(wake)
+    return waiter

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 SERIALIZATION_FAILURE: Final = "40001"
@@ -60,10 +60,18 @@ def is_transient(error: BaseException, *, retry_lock_timeout: bool = False) -> b
     return retry_lock_timeout and sqlstate_of(error) == LOCK_NOT_AVAILABLE
 
 
-def server_answered(error: BaseException) -> bool:
-    """The server itself refused, on a connection that is still there; so it is known that nothing was committed."""
+def may_have_committed(error: BaseException) -> bool:
+    """An error of ``Session.commit()`` after which nobody knows whether the COMMIT took effect.
+
+    Not so when the server itself refused, when the error belongs to a statement (which was flushed before the COMMIT),
+    or when there never was a connection.
+    """
     state = sqlstate_of(error)
-    return bool(state) and not is_unavailable(error)
+    if state and not is_unavailable(error):
+        return False
+    if isinstance(error, StatementError) and error.statement is not None:
+        return False
+    return not _raised_while_connecting(error.__traceback__)
 
 
 def _raised_while_connecting(traceback: TracebackType | None) -> bool:

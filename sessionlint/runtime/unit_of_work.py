@@ -26,7 +26,7 @@ from .hooks import Hook, Hooks, wait_for_owner
 from .labels import RELEASE, UNNAMED, RollbackReason, SessionLabel, set_operation
 from .open_units import OPEN_UNITS
 from .shielding import run_shielded
-from .sqlstate import server_answered
+from .sqlstate import may_have_committed
 from .writes import UncommittedWrites, forget, uncommitted, watch
 
 logger = logging.getLogger(__name__)
@@ -119,8 +119,8 @@ class SSEUnitOfWork(Generic[S]):
 
     async def _finish(self, session: S, exc: BaseException | None) -> None:
         if not session.in_transaction():
-            # Nothing to send, hence nothing that could be interrupted.
-            await session.close()
+            # Nothing to send, hence nothing that could be interrupted, and no need of SQLAlchemy's greenlet.
+            session.sync_session.close()
             return
         if exc is None and self._autocommit and not self._rollback_only:
             await run_shielded(self._commit_and_close(session))
@@ -286,14 +286,9 @@ class SSEUnitOfWork(Generic[S]):
         self._label.operation = operation
         in_transaction = session.in_transaction()
         try:
-            if session.new or session.dirty or session.deleted:
-                # Apart from the COMMIT, so that afterwards it is known whether one was sent.
-                await session.flush()
-            self.commit_in_doubt = in_transaction
             await session.commit()
         except BaseException as error:
-            # What the server answered is certain; what it never answered is not.
-            self.commit_in_doubt = self.commit_in_doubt and not server_answered(error)
+            self.commit_in_doubt = in_transaction and may_have_committed(error)
             await self._roll_back(session, _reason(error))
             raise
         finally:

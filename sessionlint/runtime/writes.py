@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
 
 from sqlalchemy import Result, TextClause, event
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, UOWTransaction
@@ -20,7 +19,7 @@ _KEY = "sessionlint.runtime.writes"
 _WRITING_TEXT = re.compile(r"\s*(insert|update|delete|merge|copy|truncate)\b", re.IGNORECASE)
 
 _Written = dict[SessionTransaction, Counter[str]]
-_watched: WeakSet[type[Session]] = WeakSet()
+_watched: set[type[Session]] = set()
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,12 @@ class UncommittedWrites:
 
 def watch(session_class: type[Session]) -> None:
     """Record the writes of this session class and its subclasses from now on; a second call changes nothing."""
-    if any(known in session_class.__mro__ for known in _watched):
+    if session_class in _watched:
         return
+    listened = not _watched.isdisjoint(session_class.__mro__)
     _watched.add(session_class)
+    if listened:
+        return  # by a base class
     event.listen(session_class, "after_flush", _after_flush)
     event.listen(session_class, "do_orm_execute", _on_execute)
     event.listen(session_class, "after_soft_rollback", _after_soft_rollback)

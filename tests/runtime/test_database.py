@@ -82,7 +82,7 @@ async def test_sqlite_checks_foreign_keys_and_undoes_released_savepoints(databas
     assert database.ids() == []
 
 
-async def test_the_factory_may_be_imported_before_it_is_configured(database: Database, configured: None):
+async def test_the_factory_may_be_imported_before_it_is_configured():
     program = """
 import asyncio
 from sessionlint.runtime.database import DatabaseSettings, configure, create_engine, session_factory
@@ -97,6 +97,7 @@ asyncio.run(main())
     assert printed.strip() == "sqlite"
 
 
+@pytest.mark.parametrize("backend", ["asyncpg"])
 async def test_a_closed_session_does_not_come_back_to_life(database: Database, configured: None):
     async with recipe.session_factory() as session:
         await session.execute(text("SELECT 1"))

@@ -57,6 +57,7 @@ class PrometheusMetrics:
         self._registry = registry
         self._observers: list[TransactionObserver] = []
         self._operations: set[str] = set()
+        self._series: dict[tuple[str, ...], tuple[Histogram, Counter]] = {}
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             # Registered before the gauges, hence asked before them in each scrape.
             registry.register(_Refresher(self))
@@ -108,11 +109,18 @@ class PrometheusMetrics:
 
     def ended(self, transaction: EndedTransaction) -> None:
         """`TransactionListener`."""
-        self.duration.labels(transaction.operation, transaction.outcome).observe(transaction.seconds)
-        if transaction.outcome == "commit":
-            self.commits.labels(transaction.endpoint, transaction.operation).inc()
-        else:
-            self.rollbacks.labels(transaction.endpoint, transaction.sqlstate, transaction.reason).inc()
+        key = transaction[:-1]
+        series = self._series.get(key)
+        if series is None:
+            # labels() costs more than counting, and the combinations are few.
+            duration = self.duration.labels(transaction.operation, transaction.outcome)
+            if transaction.outcome == "commit":
+                counter = self.commits.labels(transaction.endpoint, transaction.operation)
+            else:
+                counter = self.rollbacks.labels(transaction.endpoint, transaction.sqlstate, transaction.reason)
+            series = self._series[key] = (duration, counter)
+        series[0].observe(transaction.seconds)
+        series[1].inc()
 
     def request_ended(self, request: RequestScope) -> None:
         """``on_end`` of `RequestScopeMiddleware`."""

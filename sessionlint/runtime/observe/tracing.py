@@ -6,6 +6,8 @@ they have in common: how long the transaction stayed open, and how it ended.
 
 from __future__ import annotations
 
+import time
+
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider
 
@@ -19,10 +21,11 @@ class TransactionSpans:
         self._tracer = trace.get_tracer("sessionlint.runtime", tracer_provider=provider)
 
     def ended(self, transaction: EndedTransaction) -> None:
+        ended = time.time_ns()
         span = self._tracer.start_span(
             f"transaction {transaction.operation}",
             kind=SpanKind.CLIENT,
-            start_time=transaction.started_ns,
+            start_time=ended - round(transaction.seconds * 1e9),
             attributes={
                 "db.transaction.operation": transaction.operation,
                 "db.transaction.outcome": transaction.outcome,
@@ -35,4 +38,4 @@ class TransactionSpans:
             span.set_attribute("db.response.status_code", transaction.sqlstate)
         if transaction.reason == "error":
             span.set_status(Status(StatusCode.ERROR, transaction.sqlstate))
-        span.end(transaction.started_ns + round(transaction.seconds * 1e9))
+        span.end(ended)

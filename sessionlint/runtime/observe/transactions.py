@@ -12,8 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import ExceptionContext
@@ -33,16 +32,14 @@ _KEY = "sessionlint.runtime.transactions"
 Outcome = Literal["commit", "rollback"]
 
 
-@dataclass(frozen=True)
-class EndedTransaction:
-    """``reason`` and ``sqlstate`` are empty for a commit; ``started_ns`` is in nanoseconds since the epoch."""
+class EndedTransaction(NamedTuple):
+    """``reason`` and ``sqlstate`` are empty for a commit; ``seconds`` lie between BEGIN and the end of its ending."""
 
     outcome: Outcome
     operation: str
     endpoint: str
     reason: RollbackReason | Literal[""]
     sqlstate: str
-    started_ns: int
     seconds: float
 
     @property
@@ -57,29 +54,34 @@ class TransactionListener(Protocol):
         ...
 
 
-@dataclass(eq=False)
 class _Open:
-    # Held so that its id, the key it is found by, can't be given to another connection.
-    connection: DBAPIConnection
-    request: RequestScope | None
-    started: float = field(default_factory=time.perf_counter)
-    started_ns: int = field(default_factory=time.time_ns)
-    label: SessionLabel | None = None
-    operation: str = UNNAMED
-    outcome: Outcome | None = None
-    reason: RollbackReason | None = None
-    sqlstate: str = ""
-    answered: float | None = None
+    __slots__ = ("answered", "connection", "label", "operation", "outcome", "reason", "request", "sqlstate", "started")
+
+    def __init__(self, connection: DBAPIConnection) -> None:
+        # Held so that its id, the key it is found by, can't be given to another connection.
+        self.connection = connection
+        self.request: RequestScope | None = current_request.get()
+        self.started = time.perf_counter()
+        self.label: SessionLabel | None = None
+        self.operation = UNNAMED
+        self.outcome: Outcome | None = None
+        self.reason: RollbackReason | None = None
+        self.sqlstate = ""
+        self.answered: float | None = None
 
 
 class TransactionObserver:
-    """Attach one to each engine, at start-up. ``name`` tells engines apart in pool metrics."""
+    """Attach one to each engine, at start-up. ``name`` tells engines apart in pool metrics.
 
-    def __init__(self, engine: AsyncEngine, name: str = "main") -> None:
+    ``session_class`` narrows the listeners for sessions (labels, explicit rollbacks) to one class and its subclasses.
+    """
+
+    def __init__(self, engine: AsyncEngine, name: str = "main", *, session_class: type[Session] = Session) -> None:
         self.engine = engine
         self.name = name
         self._listeners: list[TransactionListener] = []
         self._open: dict[int, _Open] = {}
+        self._key = f"{_KEY}.{id(self)}"
         sync = engine.sync_engine
         self._attached: list[tuple[Engine | type[Session], str, Callable[..., None]]] = [
             (sync, "begin", self._on_begin),
@@ -89,8 +91,8 @@ class TransactionObserver:
             (sync, "handle_error", self._on_error),
             (sync, "checkin", self._on_checkin),
             (sync, "invalidate", self._on_invalidate),
-            (Session, "after_begin", self._on_session_begin),
-            (Session, "after_rollback", self._on_session_rollback),
+            (session_class, "after_begin", self._on_session_begin),
+            (session_class, "after_rollback", self._on_session_rollback),
         ]
         for target, name_, function in self._attached:
             event.listen(target, name_, function)
@@ -121,10 +123,10 @@ class TransactionObserver:
         former = self._open.get(id(raw))
         if former is not None:
             self._finish(former, former.answered)
-        self._open[id(raw)] = _Open(raw, current_request.get())
+        self._open[id(raw)] = _Open(raw)
 
     def _on_commit(self, connection: Connection) -> None:
-        transaction = self._of(connection)
+        transaction = self._open.get(id(connection.connection.dbapi_connection))
         if transaction is not None:
             transaction.outcome = "commit"
             transaction.answered = time.perf_counter()
@@ -183,14 +185,14 @@ class TransactionObserver:
     # -- session -----------------------------------------------------------------------------------------------
 
     def _on_session_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-        found = self._of(connection)
+        found = self._open.get(id(connection.connection.dbapi_connection))
         if found is None or transaction.nested:
             return
         found.label = label_of(session)
-        session.info[_KEY, id(self)] = found
+        session.info[self._key] = found
 
     def _on_session_rollback(self, session: Session) -> None:
-        found: _Open | None = session.info.pop((_KEY, id(self)), None)
+        found: _Open | None = session.info.pop(self._key, None)
         if found is not None and found.outcome == "rollback" and found.reason is None and not found.sqlstate:
             found.reason = "explicit"
 
@@ -204,13 +206,12 @@ class TransactionObserver:
             reason = transaction.reason or ("error" if transaction.sqlstate else "implicit_close")
         request = transaction.request
         result = EndedTransaction(
-            outcome=outcome,
-            operation=transaction.operation,
-            endpoint=request.endpoint if request is not None else NO_REQUEST,
-            reason=reason,
-            sqlstate=transaction.sqlstate if outcome == "rollback" else "",
-            started_ns=transaction.started_ns,
-            seconds=(ended or time.perf_counter()) - transaction.started,
+            outcome,
+            transaction.operation,
+            NO_REQUEST if request is None else request.endpoint,
+            reason,
+            transaction.sqlstate if reason else "",
+            (ended or time.perf_counter()) - transaction.started,
         )
         if request is not None and result.saved:
             request.commits += 1
