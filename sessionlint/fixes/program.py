@@ -68,11 +68,11 @@ class Program:
     def own_packages(self) -> frozenset[str]:
         """First words of the absolute imports by which the project imports itself."""
         table = self.analysis.table
-        heads = {}
+        heads: dict[str, bool] = {}
         for module in table.modules.values():
             for binding in module.facts.imports:
                 head = binding.module.partition(".")[0]
-                if not binding.level and head not in heads:
+                if not binding.level and not heads.get(head):
                     heads[head] = table.find_module(binding.module, module) is not None
         return frozenset(head for head, own in heads.items() if own)
 

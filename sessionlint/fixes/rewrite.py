@@ -154,8 +154,11 @@ def is_one_liner(document: Document, stmt: ast.stmt) -> bool:
     return bool(before.strip())
 
 
-def unwrap(document: Document, stmt: ast.With | ast.AsyncWith | ast.If) -> list[Edit]:
-    """Replace a compound statement by its block: the header goes, the block moves one step out."""
+def unwrap(document: Document, stmt: ast.With | ast.AsyncWith | ast.If, without: Sequence[ast.stmt] = ()) -> list[Edit]:
+    """Replace a compound statement by its block: the header goes, the block moves one step out.
+
+    ``without`` are statements of the block that go too.
+    """
     if is_one_liner(document, stmt):
         return [Edit(document.file, document.start(stmt), document.start(stmt.body[0]), "")]
     first = body_start(document, stmt)
@@ -166,4 +169,6 @@ def unwrap(document: Document, stmt: ast.With | ast.AsyncWith | ast.If) -> list[
     comments = "".join(f"{space}{comment}\n" for comment in kept)
     step = document.indentation(stmt.body[0])[len(space) :]
     head = Edit(document.file, document.line_start(header), document.line_start(first), comments)
-    return [head, *shift(document, first, last, step, out=True)]
+    gone = [delete(document, one) for one in without]
+    moved = shift(document, first, last, step, out=True)
+    return [head, *gone, *(e for e in moved if not any(g.start <= e.start < g.end for g in gone))]

@@ -36,7 +36,11 @@ def propose(program: Program, findings: Sequence[Finding]) -> Iterator[Group | R
             continue
         memo = _Memo.at(document, finding)
         if isinstance(memo, str):
-            yield Refusal((finding,), TITLE, memo)
+            edits = _left_early(document, finding) or _looked_up(document, finding)
+            if edits:
+                yield Group(TITLE, (finding,), FixSafety.UNSAFE, tuple(edits))
+            else:
+                yield Refusal((finding,), TITLE, memo)
             continue
         yield memo.forgotten(program, function)
 
@@ -55,6 +59,54 @@ def _uncached(
             )
             released = program.released(document.file, [name])
             yield Group("take the cache off", (finding,), FixSafety.UNSAFE, (edit,), (), released)
+
+
+def _assignment(document: Document, finding: Finding) -> ast.Assign | None:
+    assign = document.spanning(finding.place, ast.Assign)
+    return assign if assign is not None and len(assign.targets) == 1 else None
+
+
+def _left_early(document: Document, finding: Finding) -> list[Edit]:
+    """``if TARGET is not None: return TARGET`` in front of ``TARGET = value`` and ``return TARGET``."""
+    assign = _assignment(document, finding)
+    if assign is None:
+        return []
+    block = document.block(assign)
+    at = block.index(assign)
+    text = ast.unparse(assign.targets[0])
+    guard = block[at - 1] if at else None
+    leave = block[at + 1] if at + 1 < len(block) else None
+    if not isinstance(guard, ast.If) or guard.orelse or len(guard.body) != 1 or not _returns(leave, text):
+        return []
+    if not _returns(guard.body[0], text) or ast.unparse(guard.test) not in {text, f"{text} is not None"}:
+        return []
+    assert leave is not None
+    start = Edit(document.file, document.start(assign), document.start(assign.value), "return ")
+    return [delete(document, guard), start, delete(document, leave)]
+
+
+def _looked_up(document: Document, finding: Finding) -> list[Edit]:
+    """``made = store.get(key)`` / ``if made is None:`` / ``made = value`` / ``store[key] = made``."""
+    assign = _assignment(document, finding)
+    guard = document.parent(assign) if assign is not None else None
+    if assign is None or not isinstance(assign.value, ast.Name) or not isinstance(guard, ast.If) or guard.orelse:
+        return []
+    name = assign.value.id
+    block = document.block(guard)
+    at = block.index(guard)
+    look = block[at - 1] if at else None
+    if ast.unparse(guard.test) not in {f"{name} is None", f"not {name}"} or not isinstance(look, ast.Assign):
+        return []
+    target = assign.targets[0]
+    store = ast.unparse(target.value if isinstance(target, ast.Subscript) else target)
+    made = [s for s in guard.body if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == name]
+    if ast.unparse(look.targets[0]) != name or store not in ast.unparse(look.value) or len(made) != 1:
+        return []
+    return [delete(document, look), *unwrap(document, guard, [assign])]
+
+
+def _returns(stmt: ast.stmt | None, text: str) -> bool:
+    return isinstance(stmt, ast.Return) and stmt.value is not None and ast.unparse(stmt.value) == text
 
 
 class _Memo:
