@@ -1,9 +1,10 @@
 """Repairs: edits as data, computed against the analysed sources, applied by one engine and proven by analysing again.
 
 Reading order: ``edits`` (what a repair is), ``document`` (a file to be edited), ``program`` (all that a fixer may
-ask), ``rewrite``, ``imports`` and ``sessions`` (pieces of edits), ``repairs/`` (the fixers, one per file),
-``proposals`` (asking them all), ``compose`` (edits of many groups to new bytes), ``engine`` (which groups hold),
-``disk`` and ``verify`` (writing).
+ask); ``rewrite``, ``imports``, ``signatures``, ``leaving``, ``entry_commits`` and ``sessions`` (pieces of edits);
+``references`` (who speaks of a function) and ``hand_down`` with ``sources``, ``providers``, ``owned_blocks`` and
+``around`` (sessions handed down to callees); ``repairs/`` (the fixers, one per file); ``proposals`` (asking them all),
+``compose`` (edits of many groups to new bytes), ``engine`` (which groups hold), ``disk`` and ``verify`` (writing).
 
 How to write a fixer
 --------------------

@@ -13,44 +13,21 @@ from dataclasses import dataclass, field
 from sessionlint.facts import shape as s
 from sessionlint.findings import Place, Step
 from sessionlint.fixes import references, signatures
+from sessionlint.fixes.around import headers, is_docstring, last_user, scope_name, statement_of
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, NeededImport, Unwrap, Wrap
 from sessionlint.fixes.leaving import fresh_name
 from sessionlint.fixes.program import Program
-from sessionlint.fixes.providers import dependency_for, local_symbol
+from sessionlint.fixes.providers import dependency_for
 from sessionlint.fixes.rewrite import insert_after, replace, stands_alone
 from sessionlint.fixes.sessions import named_session
+from sessionlint.fixes.sources import Refused, Source
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 
 _SCOPES = frozenset({"script", "command", "background", "lifespan", "task", "event", "test", "stream"})
 _CACHING = frozenset({"lru_cache", "cache", "cached", "cached_property", "property", "memoize"})
 _PLAIN_BASES = frozenset({"ABC", "Protocol", "Generic", "object"})
-
-
-class Refused(Exception):
-    """The session cannot be handed down; ``trace`` shows the place or chain."""
-
-    def __init__(self, reason: str, *trace: Step) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.trace = trace
-
-
-@dataclass
-class Source:
-    """Where sessions come from: the opener as the function writes it, and what it is."""
-
-    function: sym.Function
-    opener: ast.expr
-    symbol: sym.Symbol
-    is_async: bool
-    name: str
-    writes: bool
-
-    @property
-    def is_provider(self) -> bool:
-        return isinstance(self.symbol, sym.Function)
 
 
 @dataclass
@@ -153,7 +130,7 @@ class Plan:
         inherited = classes.method(cls, "__init__", skip=1)
         if inherited is not None or any("__init__" in sub.methods for sub in classes.subclasses(cls)):
             return False
-        uses = references.of_class(analysis, cls)
+        uses = self._constructions(cls)
         made = [u for u in uses.calls if not u.module.is_test]
         if uses.values or uses.partials or any(u.caller is None for u in made):
             return False
@@ -171,7 +148,7 @@ class Plan:
 
     def _construct_with(self, cls: sym.Class, init: sym.Function | None) -> None:
         document = self._document(cls.module)
-        uses = references.of_class(self.program.analysis, cls)
+        uses = self._constructions(cls)
         for use in (*uses.values, *uses.partials):
             raise Refused("not every construction can be seen", use.step(f"`{cls.name}` is handed on here"))
         kind = self._annotation(document)
@@ -191,7 +168,19 @@ class Plan:
                 text += f" = {self._marker(cls.module)}"
             self._write_init(document, node, cls, name, text)
         for use in uses.calls:
-            self._pass(use)
+            self._pass(use, made=True)
+
+    def _constructions(self, cls: sym.Class) -> references.References:
+        """The uses of a class and of those below it, which share its constructor."""
+        analysis = self.program.analysis
+        found = references.of_class(analysis, cls)
+        for sub in analysis.infer.classes.subclasses(cls):
+            more = references.of_class(analysis, sub)
+            found.calls += more.calls
+            found.depends += more.depends
+            found.values += more.values
+            found.partials += more.partials
+        return found
 
     def _write_init(self, document: Document, node: ast.ClassDef, cls: sym.Class, name: str, text: str) -> None:
         """A constructor for a class that has none, in front of its first method."""
@@ -221,7 +210,7 @@ class Plan:
             self.edits.append(replace(document, body[0], line))
         else:
             last = body[-1]
-            anchor = body[0] if _is_docstring(body[0]) and len(body) > 1 else None
+            anchor = body[0] if is_docstring(body[0]) and len(body) > 1 else None
             if anchor is not None or not stands_alone(document, last):
                 last = anchor or last
             self.edits.append(insert_after(document, last, [line], document.indentation(body[0])))
@@ -233,12 +222,12 @@ class Plan:
 
     # ---- call sites ------------------------------------------------------------------------------------------------
 
-    def _pass(self, use: references.Use, *, partial: bool = False) -> None:
-        """Give one call the session."""
+    def _pass(self, use: references.Use, *, partial: bool = False, made: bool = False) -> None:
+        """Give one call the session; ``made`` says that what it returns keeps the session."""
         document = self._document(use.module)
         assert use.call is not None
         call = self._call_node(document, use.call)
-        text = self._supply(use, document, call)
+        text = self._supply(use, document, call, made=made or partial)
         if partial:
             end = document.end(call.args[0])
             self.edits.append(Edit(document.file, end, end, f", {text}"))
@@ -251,7 +240,7 @@ class Plan:
             raise Refused("a call cannot be found in its file", Step(Place(document.file, *call.loc), "here"))
         return found
 
-    def _supply(self, use: references.Use, document: Document, call: ast.Call) -> str:
+    def _supply(self, use: references.Use, document: Document, call: ast.Call, *, made: bool = False) -> str:
         """The session as the place of a call can write it."""
         caller = use.caller
         if caller is None:
@@ -266,9 +255,9 @@ class Plan:
         if caller.parent is not None and kind == "route":
             return self._asked(_outermost(caller))
         if use.module.is_test:
-            return self._around(caller, document, call, test=True)
+            return self._around(caller, document, call, test=True, made=made)
         if kind in _SCOPES or self.program.analysis.is_script(caller) or caller.key in self.program.analysis.streamed:
-            return self._around(caller, document, call, test=False)
+            return self._around(caller, document, call, test=False, made=made)
         owner = caller.owner
         if owner is not None and caller.name == "__init__":
             if not self.can_inject(owner):
@@ -292,7 +281,7 @@ class Plan:
                 return self._inside[current.key]
             current = current.parent
         for around in document.ancestors(call):
-            if isinstance(around, (ast.With, ast.AsyncWith)) and call not in _headers(around):
+            if isinstance(around, (ast.With, ast.AsyncWith)) and call not in headers(around):
                 for item in around.items:
                     if isinstance(item.optional_vars, ast.Name):
                         held = named_session(self.program, caller, item.optional_vars.id)
@@ -363,9 +352,9 @@ class Plan:
         depends = signatures.written(document, *signatures.depends_of(document), self.imports)
         return f"{depends}({signatures.name_of(self.program, module, provider, self.imports)})"
 
-    def _around(self, caller: sym.Function, document: Document, call: ast.Call, *, test: bool) -> str:
+    def _around(self, caller: sym.Function, document: Document, call: ast.Call, *, test: bool, made: bool) -> str:
         """Open and commit a scope around the statement of a call."""
-        stmt = _statement_of(document, call)
+        stmt = statement_of(document, call)
         if stmt is None:
             raise Refused("the call stands where no block can be opened around it", Step(document.place(call), "here"))
         node = document.function_around(stmt)
@@ -378,13 +367,20 @@ class Plan:
         if key in self._scoped:
             return self._scoped[key]
         opener = self._opener(caller, document, stmt, test)
-        joined = self._joined(document, stmt, opener)
+        last = last_user(document, stmt, call) if made else stmt
+        if last is None:
+            raise Refused(
+                "what is made here outlives every block that could be opened around it",
+                Step(document.place(call), "here"),
+            )
+        joined = self._joined(document, stmt, opener) if last is stmt else ""
         if joined:
             self._scoped[key] = joined
             return joined
-        name = _scope_name(node or document.tree, tuple(dict.fromkeys((self.source.name, *signatures.NAMES))), stmt)
+        name = scope_name(node or document.tree, tuple(dict.fromkeys((self.source.name, *signatures.NAMES))), stmt)
         self._scoped[key] = name
-        self.blocks.append(self._scope(document, stmt, opener, name))
+        scope = self._scope(document, last, opener, name)
+        self.blocks.append(scope._replace(first=document.start(stmt), last=document.start(last)))
         return name
 
     def _joined(self, document: Document, stmt: ast.stmt, opener: str) -> str:
@@ -465,70 +461,7 @@ class Plan:
         return Step(self.program.analysis.place(function, function.facts.loc), text)
 
 
-def source_of(
-    program: Program, function: sym.Function, opener: ast.expr, is_async: bool, name: str, writes: bool
-) -> Source:
-    """What opens a function's sessions. Raises ``Refused`` where that has no name outside the function."""
-    symbol = local_symbol(program, function, opener)
-    if symbol is None:
-        document = program.document(function.module.path)
-        raise Refused(
-            f"`{ast.unparse(opener)}` is not a factory or provider that others could use too",
-            Step(document.place(opener), "the session is opened here"),
-        )
-    return Source(function, opener, symbol, is_async, name, writes)
-
-
 def _outermost(function: sym.Function) -> sym.Function:
     while function.parent is not None:
         function = function.parent
     return function
-
-
-def _scope_name(scope: ast.AST, wanted: tuple[str, ...], stmt: ast.stmt) -> str:
-    """A name for a new scope: one that nothing uses, or that other scopes beside it use for the same."""
-    targets = {
-        item.optional_vars.id
-        for n in ast.walk(scope)
-        if isinstance(n, (ast.With, ast.AsyncWith)) and stmt not in set(ast.walk(n))
-        for item in n.items
-        if isinstance(item.optional_vars, ast.Name)
-    }
-    for name in wanted:
-        stores = sum(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(scope))
-        scopes = sum(
-            isinstance(n, (ast.With, ast.AsyncWith))
-            and any(isinstance(i.optional_vars, ast.Name) and i.optional_vars.id == name for i in n.items)
-            for n in ast.walk(scope)
-        )
-        if name in targets and stores == scopes:
-            return name
-    return fresh_name(scope, wanted)
-
-
-def _headers(stmt: ast.With | ast.AsyncWith) -> set[ast.AST]:
-    return {n for item in stmt.items for n in ast.walk(item.context_expr)}
-
-
-def _is_docstring(stmt: ast.stmt) -> bool:
-    return isinstance(stmt, ast.Expr) and isinstance(stmt.value, ast.Constant) and isinstance(stmt.value.value, str)
-
-
-def _statement_of(document: Document, call: ast.Call) -> ast.stmt | None:
-    """The statement a block can be opened around: where nothing else decides whether or how often the call runs."""
-    inner: ast.AST = call
-    for around in document.ancestors(call):
-        if isinstance(around, (ast.Lambda, ast.comprehension, ast.GeneratorExp)):
-            return None
-        if isinstance(around, ast.stmt):
-            if isinstance(around, (ast.While,)) and inner is around.test:
-                return None
-            if isinstance(around, ast.If) and _is_elif(document, around):
-                return None
-            return around if not isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else None
-        inner = around
-    return None
-
-
-def _is_elif(document: Document, stmt: ast.If) -> bool:
-    return document.text[document.start(stmt) :].startswith("elif")

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from sessionlint.effects.observations import Created
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes.edits import Edit, Group, Refusal, Unwrap
-from sessionlint.fixes.hand_down import Plan, Refused, source_of
+from sessionlint.fixes.hand_down import Plan
 from sessionlint.fixes.owned_blocks import NotTakenOut, OwnBlocks, own_blocks
 from sessionlint.fixes.program import Program
+from sessionlint.fixes.sources import Refused, source_of
 from sessionlint.project import symbols as sym
 
 CODES = ("SES101", "SES102")
