@@ -270,6 +270,11 @@ class Frame:
         """Keys of ORM objects that came in as parameters: they belong to the session that came in."""
         return [k for k in state.sessions if k.kind == "param" and k.name in self._entities]
 
+    @property
+    def in_loop(self) -> bool:
+        """Whether the statement being run is repeated."""
+        return self._loops > 0
+
     def scope(self, state: State) -> Scope:
         return Scope(self.function.module, self.function, state.env)
 

@@ -36,10 +36,40 @@ class Sinks:
         if kind == "stream":
             self._stream(call, state)
             return [state]
-        for _, value in self._calls.arguments(call, state):
-            for origin in self._infer.holds(value):
-                self._frame.update(state, origin, self._frame.transaction(state, origin).give_away())
+        self._thread(call, state, awaited)
         return [state]
+
+    # ---- threads ---------------------------------------------------------------------------------------------------
+
+    def _thread(self, call: s.Call, state: State, awaited: bool) -> None:
+        """Work for another thread: no place for an async session, nor for a sync one that others use meanwhile."""
+        frame = self._frame
+        flavours: dict[v.Origin, bool | None] = {}
+        for argument in (*call.args, *(k.value for k in call.keywords)):
+            value = frame.value(argument, state)
+            receiver = value.receiver if isinstance(value, v.Method) else value
+            for origin in self._infer.holds(receiver):
+                flavours[origin] = self._is_async(origin, state)
+        for is_async in (True, False):
+            origins = tuple(sorted(o for o, flavour in flavours.items() if flavour is is_async))
+            if origins and (is_async or (not awaited and frame.in_loop)):
+                text = _work_text(call.args[0]) if call.args else "work"
+                kind = "thread-async" if is_async else "thread"
+                frame.note(obs.Spawned(call.loc, kind, origins, text, awaited))
+        for origin in flavours:
+            frame.update(state, origin, frame.transaction(state, origin).give_away())
+
+    def _is_async(self, origin: v.Origin, state: State) -> bool | None:
+        """The kind of the session at an origin of this function."""
+        frame = self._frame
+        names = (*frame.function.parameters, *(n for n in state.env if "." not in n))
+        for name in names:
+            value = state.env.get(name) or frame.infer.name(name, frame.scope(state))
+            if isinstance(value, v.Session) and value.origin == origin:
+                return value.is_async
+        binding = {n: self._infer.parameter(frame.function, n) for n in frame.function.parameters}
+        found = self._infer.resolve_origin(origin, binding) if origin.kind == "param" else v.UNKNOWN
+        return found.is_async if isinstance(found, v.Session) else None
 
     # ---- concurrency -----------------------------------------------------------------------------------------------
 

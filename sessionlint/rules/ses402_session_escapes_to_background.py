@@ -270,7 +270,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     for function, seen in analysis.observations(Spawned):
         origins = [o for o in seen.origins if _is_lent(o, function)]
-        if not origins:
+        if not origins or seen.kind.startswith("thread"):
             continue
         name = f"`{spelled(origins[0])}`" if origins[0].kind == "param" else "the session opened here"
         if seen.kind == "background":
