@@ -5,19 +5,22 @@ Nothing is computed before it is asked for; ``engine`` works out the summaries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TypeVar
 
 from sessionlint.config.settings import AnalysisSettings
+from sessionlint.effects.detours import Detours, Patch
 from sessionlint.effects.engine import Engine
 from sessionlint.effects.exits import Exits, UnitExit
 from sessionlint.effects.generators import Generators
 from sessionlint.effects.observations import Committed, DrivenProvider
+from sessionlint.effects.results import Results
 from sessionlint.effects.scopes import OWN
 from sessionlint.effects.session_calls import SessionCalls
+from sessionlint.effects.state import Link
 from sessionlint.effects.summary import Result
 from sessionlint.effects.timeline import Timeline, TimelineEvent
 from sessionlint.effects.units import Units
@@ -136,6 +139,25 @@ class Analysis:
     def units(self) -> Units:
         """How functions use units of work."""
         return Units(self.engine)
+
+    # ---- loops -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def row_loops(self) -> Results:
+        """Loops and the results they read."""
+        return Results(self.infer)
+
+    @cached_property
+    def detours(self) -> Detours:
+        """Commits past those who should make them."""
+        return Detours(self.engine)
+
+    def patched_sessions(self) -> Iterable[tuple[sym.Function | sym.Module, Patch]]:
+        """Methods of sessions that are replaced, with the function or module that does it."""
+        for module in self.table.modules.values():
+            if self.concerned and not module.is_test:
+                for function, patch in self.detours.patches(module):
+                    yield function or module, patch
 
     # ---- generators ------------------------------------------------------------------------------------------------
 
@@ -372,6 +394,35 @@ class Analysis:
             for name in provider.parameters
             for pair in self.request_sessions(provider, name, seen | {provider.key})
         ]
+
+    def left_open(
+        self, function: sym.Function, parameter: str, depth: int = 0
+    ) -> Iterator[tuple[sym.Function, sym.Function, Link | None]]:
+        """(dependency, session provider, what opened it) of transactions that the dependency behind a parameter, or one
+        of its own, certainly leaves open on a session of the request."""
+        declared = function.parameters.get(parameter)
+        dependency = self.infer.dependency(function, declared) if declared is not None else None
+        target = dependency.target if dependency is not None else None
+        if not isinstance(target, v.FunctionRef) or target.function.key in self.providers or depth > 4:
+            return
+        inner = target.function
+        variants = self.result(inner).summary.variants
+        for origin, transaction in variants[0].transactions if variants else ():
+            everywhere = all(dict(x.transactions).get(origin, transaction).open for x in variants)
+            if transaction.open and not transaction.unknown and everywhere and origin.kind == "param":
+                for provider, scope in self.request_sessions(inner, origin.name):
+                    if scope != "function":
+                        yield inner, provider, transaction.since
+        for name in inner.parameters:
+            yield from self.left_open(inner, name, depth + 1)
+
+    def function_at(self, path: str, loc: Loc) -> sym.Function | None:
+        """The innermost function around a place."""
+        module = self.table.modules.get(path)
+        around = [
+            f for f in (module.functions.values() if module else ()) if f.facts.loc.line <= loc.line <= f.facts.end_line
+        ]
+        return max(around, key=lambda f: f.facts.loc.line, default=None)
 
     def place(self, function: sym.Function, loc: Loc) -> Place:
         return Place(function.module.path, *loc)

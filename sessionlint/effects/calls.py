@@ -168,7 +168,7 @@ class Calls:
             frame.closing.cleaned(origin)
             frame.framing.ended(origin, "rollback", text, state, call.loc, ())
             state.broken.pop(frame.key(origin), None)
-            self._end_all(state, origin, commit=False)
+            self._end_all(state, origin, commit=False, loc=call.loc)
         elif kind == "close":
             frame.event(call.loc, "close", "close()")
             frame.closing.closed(origin)
@@ -199,12 +199,12 @@ class Calls:
         frame.event(call.loc, "commit", "commit()")
         frame.framing.ended(origin, "commit", text, state, call.loc, ())
         frame.looping.committed(origin, state, call.loc)
-        self._end_all(state, origin, commit=True)
+        self._end_all(state, origin, commit=True, loc=call.loc)
 
     def _link(self, call: s.Call, name: str) -> Link:
         return Link(self._frame.function.module.path, call.loc, f"{name}()")
 
-    def _end_all(self, state: State, origin: v.Origin, commit: bool) -> None:
+    def _end_all(self, state: State, origin: v.Origin, commit: bool, loc: s.Loc) -> None:
         """Commit or roll back a session, together with the handed-in objects that belong to it."""
         frame = self._frame
         keys = [origin]
@@ -212,6 +212,8 @@ class Calls:
             keys += [k for k in frame.handed_keys(state) if k != frame.key(origin)]
         for key in keys:
             transaction = frame.transaction(state, key)
+            if commit:
+                frame.sending.committed(transaction, loc)
             frame.update(state, key, transaction.commit() if commit else transaction.rollback())
 
     def _write_call(self, session: v.Session, origin: v.Origin, effect: Effect, call: s.Call, state: State) -> None:
@@ -403,6 +405,7 @@ class Calls:
                 if done.committed and not done.entry:
                     if link.text.endswith("commit()"):
                         frame.idle_commits.committed(mine, before, link.text, state, link.loc)
+                    frame.sending.committed(after, link.loc)
                     after = after.commit()
                     frame.committed.add(mine)
                 elif done.rolled_back and not done.entry:
@@ -418,6 +421,7 @@ class Calls:
                     used=after.used or done.used,
                     flushed=done.flushed or (after.flushed and done.entry),
                     closed=after.closed or done.closed,
+                    sent=tuple(dict.fromkeys((*after.sent, *done.sent))),
                 )
                 after = frame.tracking.transferred(before, after, done, link, mine, function, call, state)
                 frame.update(state, mine, after)
@@ -539,6 +543,8 @@ class Calls:
             if isinstance(holder, v.Entity) and holder.origin is not None:
                 self.write(state, holder.origin, "update", holder.model, call.loc, flushes=False)
             return [state]
+        if frame.engine.catalog.publishers.sends(dotted):
+            frame.sending.sent(call, state)
         kind = self._catalog.sink(dotted)
         if kind is not None:
             return self._elsewhere(kind, dotted, call, state, awaited)
@@ -603,6 +609,8 @@ class Calls:
                 function = value.function
         if function is None:
             return False
+        if isinstance(target, v.FunctionRef) and function.facts.decorators:
+            frame.sending.sent(call, state)
         self.spawn(function, call.loc, state)
         return True
 

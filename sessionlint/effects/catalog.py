@@ -8,6 +8,8 @@ from pathlib import Path
 
 import tomli
 
+from sessionlint.effects.sending import Publishers
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -26,6 +28,7 @@ class Catalog:
     query: dict[str, Effect]
     sinks: dict[str, tuple[str, ...]]
     slow: dict[str, tuple[str, ...]]
+    publishers: Publishers
 
     @property
     def harmless(self) -> tuple[str, ...]:
@@ -80,4 +83,5 @@ def load() -> Catalog:
         effects("query"),
         {kind: tuple(names) for kind, names in data["sinks"].items()},
         {library: tuple(words) for library, words in data["slow"].items()},
+        Publishers({package: tuple(words) for package, words in data["publishers"].items()}),
     )

@@ -94,6 +94,7 @@ class Frame:
         from sessionlint.effects.locking import Locking
         from sessionlint.effects.looping import Looping
         from sessionlint.effects.scopes import Scopes
+        from sessionlint.effects.sending import Sending
         from sessionlint.effects.tracking import Tracking
         from sessionlint.effects.waiting import Waiting
 
@@ -136,6 +137,7 @@ class Frame:
         self.waiting = Waiting(self)
         #: the statement being run
         self.at: s.Loc = function.facts.loc
+        self.sending = Sending(self)
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
         #: parameters with a constant default: flags and optional objects that choose between paths

@@ -357,6 +357,15 @@ class SecondCheckout:
     chain: tuple[Link, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SentEarly:
+    """A message left for another process at ``sent``, and only ``committed`` made the rows it speaks of visible."""
+
+    sent: Link
+    committed: Loc
+    write: Write | None
+
+
 Observation = (
     ObjectObservation
     | LockReleased
@@ -385,4 +394,5 @@ Observation = (
     | CommittedInLoop
     | OpenedByHand
     | Waited
+    | SentEarly
 )

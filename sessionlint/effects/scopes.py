@@ -361,6 +361,7 @@ class Scopes:
         frame.committed.add(origin)
         frame.event(loc, "commit", "commit on leaving the block")
         transaction = frame.transaction(state, origin)
+        frame.sending.committed(transaction, loc)
         frame.update(state, origin, transaction.commit())
         if origin.kind == "param":
             for key in frame.handed_keys(state):

@@ -81,6 +81,8 @@ class Transaction:
     unknown: bool = False
     flushed: bool = False
     origin: Origin | None = None
+    #: messages that left for other processes before the commit that makes their rows visible
+    sent: tuple[Link, ...] = ()
     #: what opened the transaction, for messages; never decides anything
     since: Link | None = field(default=None, compare=False)
     #: objects waiting for the next flush; those that were waiting at the first flush; whether there may have been one
@@ -125,17 +127,19 @@ class Transaction:
     def commit(self) -> Transaction:
         return replace(
             self, pending=(), open=False, used=True, entry=False, committed=True, rolled_back=False, flushed=False,
-            since=None, event="commit",
+            since=None, sent=(), event="commit",
         )  # fmt: skip
 
     def rollback(self) -> Transaction:
         return replace(
             self, pending=(), open=False, used=True, entry=False, rolled_back=True, flushed=False, since=None,
-            event="rollback",
+            sent=(), event="rollback",
         )  # fmt: skip
 
     def close(self) -> Transaction:
-        return replace(self, pending=(), open=False, entry=False, closed=True, flushed=False, since=None, event="close")
+        return replace(
+            self, pending=(), open=False, entry=False, closed=True, flushed=False, since=None, sent=(), event="close"
+        )
 
     def give_away(self) -> Transaction:
         """Something unresolved has the session: it may do anything."""
@@ -156,6 +160,7 @@ class Transaction:
             self.unknown or other.unknown,
             self.flushed or other.flushed,
             self.origin or other.origin,
+            tuple(dict.fromkeys((*self.sent, *other.sent)))[:3],
             self.since or other.since,
             tuple(p for p in self.batch if p in other.batch),
             tuple(p for p in self.first if p in other.first),

@@ -1,8 +1,8 @@
 """Places where a function waits for the world while somebody's transaction may be open.
 
-A wait is a slow call (network, sleep, another program), or a response that streams on after the function returned. It
-is held against every session that has a transaction open on the path, and remembered for callers, whose transactions
-it prolongs just as well.
+A wait is a slow call (network, sleep, another program), a response that streams on after the function returned, or a
+message to another process, which may act on it at once. It is held against every session that has a transaction open on
+the path, and remembered for callers, whose transactions it prolongs just as well.
 """
 
 from __future__ import annotations
@@ -63,15 +63,20 @@ class Waiting:
         loc = wait.chain[0].loc if wait.chain else wait.loc
         settled = {frame.key(o) for o in wait.settled}
         answered: set[v.Origin] = set(wait.settled)
-        for key, transaction in state.sessions.items():
+        for key, transaction in list(state.sessions.items()):
             origin = transaction.origin or key
             if key in settled:
                 continue
-            if transaction.open and not transaction.unknown and not transaction.closed:
+            if wait.kind == "send":
+                if any(w.kind != "consumer" for w in transaction.pending):
+                    link = Link(wait.path, wait.loc, wait.text)
+                    state.sessions[key] = frame.sending.overtakes(link, transaction)
+                    answered.add(origin)
+            elif transaction.open and not transaction.unknown and not transaction.closed:
                 own = key.kind == "local"
                 since = transaction.since
                 frame.note(Waited(loc, wait.kind, origin, wait.text, wait.path, wait.loc, own, since, wait.chain))
-            if transaction.open or transaction.unknown or not transaction.entry:
+            if (transaction.open and wait.kind != "send") or transaction.unknown or not transaction.entry:
                 answered.add(origin)
         key_of = (wait.kind, wait.path, wait.loc)
         known = self._waits.get(key_of)

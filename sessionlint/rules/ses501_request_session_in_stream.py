@@ -32,7 +32,11 @@ Open a session inside the generator, short, with no `yield` in it:
         async with maker.begin() as db:
             db.add(Message(body=question))
 
-or read everything in the endpoint and give the generator plain data.
+or read everything in the endpoint, commit, and give the generator plain data. Where the dependency ends after the
+response, that commit is needed even if the generator never touches the session: otherwise the transaction of the
+endpoint's own query, or of the query that authenticated the user, stays open until the client has read everything. This
+form is reported at an `EventSourceResponse`, which lasts as long as its client, and only where the FastAPI version is
+known to end the dependency that late.
 
 ## When it is silent
 
@@ -68,16 +72,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import Streamed, Suspended
+from sessionlint.effects.observations import Streamed, Suspended, Waited
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import Severity
 from sessionlint.project import values as v
 from sessionlint.project.frameworks import fastapi
 from sessionlint.project.symbols import Function
-from sessionlint.rules.base import Draft, spelled, step
+from sessionlint.rules.base import Draft, chain_steps, opened_steps, spelled, step
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
+YIELDS_TO = ("SES320",)
 
 BAD = (
     """
@@ -212,6 +217,67 @@ async def readings(db: Annotated[AsyncSession, Depends(get_db)]) -> StreamingRes
             yield f"{row.id};{row.value} "
 
     return StreamingResponse(body())
+""",
+    """
+# --- pyproject.toml ---
+[project]
+name = "app"
+version = "1"
+dependencies = ["fastapi==0.128.0"]
+
+# --- app/db.py ---
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+maker = async_sessionmaker(create_async_engine("postgresql+asyncpg://app@db/app"), expire_on_commit=False)
+
+
+async def get_db():
+    async with maker() as session:
+        yield session
+
+# --- app/routes.py ---
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Depends, HTTPException
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sse_starlette import EventSourceResponse
+
+from app.db import get_db
+
+router = APIRouter()
+
+
+async def current_user(db: AsyncSession = Depends(get_db)) -> str:
+    name = await db.scalar(text("select name from users"))
+    if not name:
+        raise HTTPException(401)
+    return name
+
+
+async def subscribe(channel: str) -> AsyncIterator[str]:
+    yield channel
+
+
+def answer(body: AsyncIterator[str]) -> EventSourceResponse:
+    return EventSourceResponse(body)
+
+
+@router.get("/chats/{chat_id}/stream")
+async def chat_stream(chat_id: int, db: AsyncSession = Depends(get_db)) -> EventSourceResponse:
+    channel = await db.scalar(text("select channel from chats where id = :id"), {"id": chat_id})
+    return EventSourceResponse(subscribe(channel))  # SES501
+
+
+@router.get("/chats/{chat_id}/helped")
+async def helped_stream(chat_id: int, db: AsyncSession = Depends(get_db)) -> EventSourceResponse:
+    channel = await db.scalar(text("select channel from chats where id = :id"), {"id": chat_id})
+    return answer(subscribe(channel))  # SES501
+
+
+@router.get("/me/stream")
+async def user_stream(user: str = Depends(current_user)) -> EventSourceResponse:
+    return EventSourceResponse(subscribe(user))  # SES501
 """,
 )
 
@@ -350,12 +416,149 @@ async def visits(pages: str, db: AsyncSession = Depends(get_db)) -> StreamingRes
 
     return StreamingResponse(body())
 ''',
+    '''
+# --- pyproject.toml ---
+[project]
+name = "app"
+version = "1"
+dependencies = ["fastapi==0.128.0"]
+
+# --- app/db.py ---
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+maker = async_sessionmaker(create_async_engine("postgresql+asyncpg://app@db/app"), expire_on_commit=False)
+
+
+async def get_db():
+    async with maker() as session:
+        yield session
+
+# --- app/routes.py ---
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import StreamingResponse
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sse_starlette import EventSourceResponse
+
+from app.db import get_db, maker
+
+router = APIRouter()
+
+
+async def current_user(db: AsyncSession = Depends(get_db)) -> str:
+    return await db.scalar(text("select name from users")) or ""
+
+
+async def current_name(db: AsyncSession = Depends(get_db)) -> str:
+    """Ends its transaction before it hands over."""
+    name = await db.scalar(text("select name from users")) or ""
+    await db.commit()
+    return name
+
+
+async def subscribe(channel: str) -> AsyncIterator[str]:
+    yield channel
+
+
+@router.get("/chats/{chat_id}/stream")
+async def chat_stream(chat_id: int, db: AsyncSession = Depends(get_db)) -> EventSourceResponse:
+    channel = await db.scalar(text("select channel from chats where id = :id"), {"id": chat_id})
+    await db.commit()
+    return EventSourceResponse(subscribe(channel))
+
+
+@router.get("/chats/{chat_id}/own")
+async def own_stream(chat_id: int) -> EventSourceResponse:
+    async with maker() as db:
+        channel = await db.scalar(text("select channel from chats where id = :id"), {"id": chat_id})
+    return EventSourceResponse(subscribe(channel))
+
+
+@router.get("/me/stream")
+async def user_stream(user: str = Depends(current_user), db: AsyncSession = Depends(get_db)) -> EventSourceResponse:
+    """The same session as the one of the dependency."""
+    await db.commit()
+    return EventSourceResponse(subscribe(user))
+
+
+@router.get("/me/events")
+async def name_stream(name: str = Depends(current_name)) -> EventSourceResponse:
+    return EventSourceResponse(subscribe(name))
+
+
+@router.get("/me/report")
+async def report(db: AsyncSession = Depends(get_db)) -> StreamingResponse:
+    """A body that is there already lasts as long as sending it does."""
+    lines = (await db.scalars(text("select line from reports"))).all()
+    return StreamingResponse(iter(lines))
+''',
 )
 
 
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
-    told = set()
+    told: set[tuple[str, str]] = set()
+    yield from _used_inside(analysis, told)
+    yield from _held_open(analysis, {endpoint for _, endpoint in told})
+
+
+def _held_open(analysis: Analysis, told: set[str]) -> Iterator[Draft]:
+    """Streams that leave the session alone, but start while the endpoint's transaction is open."""
+    facts = fastapi.lifecycle(analysis.settings.versions.get("fastapi"))
+    if facts.early or not facts.late:
+        return  # where the dependency may have ended before the stream, nothing is known to be held
+    for function, seen in analysis.observations(Waited):
+        providers = analysis.request_sessions(function, seen.origin.name) if seen.origin.kind == "param" else []
+        late = [provider for provider, scope in providers if scope != "function"]
+        if seen.kind != "stream" or not late or function.key in told:
+            continue
+        told.add(function.key)
+        yield Draft(
+            function,
+            seen.loc,
+            f"the stream of `{function.qualname}` starts while a transaction is open on the request's session "
+            f"{_through(seen.origin)}: it stays open, and its connection taken, for as long as the client reads",
+            "commit or roll back before the response is made",
+            "the session is closed only when the stream is over",
+            (
+                step(late[0].module.path, late[0].facts.loc, f"{late[0].name} provides the session"),
+                *opened_steps(seen.since),
+                *chain_steps(seen.chain),
+            ),
+        )
+    for function in analysis.functions:
+        yield from _opened_before(analysis, function, told)
+
+
+def _opened_before(analysis: Analysis, function: Function, told: set[str]) -> Iterator[Draft]:
+    """Endpoints that stream while a dependency of theirs (authentication, say) has left a transaction open."""
+    waits = [w for w in analysis.result(function).summary.waits if w.kind == "stream"]
+    if not waits or function.key in told or analysis.entries.kind(function) != "route":
+        return
+    ended = {p.key for o in waits[0].settled for p, _ in analysis.request_sessions(function, o.name)}
+    for name in function.parameters:
+        for dependency, provider, since in analysis.left_open(function, name):
+            if provider.key not in ended and function.key not in told:
+                told.add(function.key)
+                loc = waits[0].chain[0].loc if waits[0].chain else waits[0].loc
+                yield Draft(
+                    function,
+                    loc,
+                    f"the stream of `{function.qualname}` starts while the transaction that `{dependency.qualname}` opened "
+                    "is still open: it stays open, and its connection taken, for as long as the client reads",
+                    "take the session into the endpoint and commit before the response is made",
+                    "the session is closed only when the stream is over",
+                    (
+                        step(provider.module.path, provider.facts.loc, f"{provider.name} provides the session"),
+                        *opened_steps(since),
+                    ),
+                )
+
+
+def _used_inside(analysis: Analysis, told: set[tuple[str, str]]) -> Iterator[Draft]:
+    """Streams whose generator uses the request's session."""
     for function, seen in analysis.observations(Streamed):
         for origin in seen.origins:
             providers = analysis.request_sessions(function, origin.name) if origin.kind == "param" else []
