@@ -65,9 +65,9 @@ class Looping:
 
     def _note(self, stmt: s.For, loc: s.Loc, origin: v.Origin) -> None:
         why = ""
-        if _is_batched(stmt) or _few(stmt.iterable):
+        if _is_batched(stmt) or _few(stmt.iterable) or _is_group(stmt):
             why = "batch"
-        elif self._frame.foreign or stmt.is_async or _suspends(stmt.body) or self._hands_out_work(stmt):
+        elif self._frame.foreign or stmt.is_async or _suspends(stmt.body) or self._goes_elsewhere(stmt):
             why = "wait"
         elif _contained(stmt.body, loc):
             why = "contained"
@@ -75,17 +75,19 @@ class Looping:
             why = "batch"
         self._frame.note(obs.CommittedInLoop(loc, origin, stmt.loc, why))
 
-    def _hands_out_work(self, stmt: s.For) -> bool:
-        """Each turn puts a job into a queue: whoever takes it must find its rows."""
-        catalog = self._frame.engine.catalog
-        calls = (
-            e
-            for inner in sym.statements(stmt.body)
-            for top in statement_expressions(inner)
-            for e in sym.walk(top)
-            if isinstance(e, s.Call)
-        )
-        return any(catalog.is_queue(sym.last_name(call.func) or "") for call in calls)
+    def _goes_elsewhere(self, stmt: s.For) -> bool:
+        """Each turn queues a job, whose taker must find its rows, or awaits what is no part of the project."""
+        frame = self._frame
+        for inner in sym.statements(stmt.body):
+            for top in statement_expressions(inner):
+                for expr in sym.walk(top):
+                    if isinstance(expr, s.Call) and frame.engine.catalog.is_queue(sym.last_name(expr.func) or ""):
+                        return True
+                    if isinstance(expr, s.Await) and isinstance(expr.value, s.Call):
+                        target = frame.infer.expr(expr.value.func, frame.infer_scope())
+                        if isinstance(target, (v.Unknown, v.External, v.ExternalObject)):
+                            return True
+        return False
 
     def _opened_inside(self, stmt: s.For, origin: v.Origin) -> bool:
         owned = self._frame.owned.get(origin)
@@ -105,6 +107,20 @@ def _is_batched(stmt: s.For) -> bool:
         return True
     calls = [e for e in sym.walk(stmt.iterable) if isinstance(e, s.Call)]
     return any(sym.last_name(c.func) == "range" and len(c.args) == 3 for c in calls)
+
+
+def _is_group(stmt: s.For) -> bool:
+    """An item is a group itself: the body runs over it, or hands it over as a whole."""
+    names = {e.id for e in sym.walk(stmt.target) if isinstance(e, s.Name)}
+    for inner in sym.statements(stmt.body):
+        if isinstance(inner, s.For) and isinstance(inner.iterable, s.Name) and inner.iterable.id in names:
+            return True
+        for top in statement_expressions(inner):
+            for expr in sym.walk(top):
+                if isinstance(expr, s.Call) and (sym.last_name(expr.func) or "").startswith(("add_all", "bulk_")):
+                    if any(isinstance(a, s.Name) and a.id in names for a in expr.args):
+                        return True
+    return False
 
 
 def _few(iterable: s.Expr) -> bool:

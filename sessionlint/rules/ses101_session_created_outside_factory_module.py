@@ -322,8 +322,8 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     allowed = analysis.settings.allowed_session_files
     for function, seen in analysis.observations(Created):
         path = function.module.path
-        if seen.at_hand is not None or seen.fallback or seen.how == "unit":
-            continue
+        if (seen.at_hand is not None and not seen.at_hand.path) or seen.fallback or seen.how == "unit":
+            continue  # handed one and opening another is SES102; what the object holds does not settle who may open one
         if any(fnmatch(path, glob) for glob in allowed) or path in analysis.factory_files:
             continue
         if seen.provider is not None and not _hands_out_session(analysis, seen.provider):

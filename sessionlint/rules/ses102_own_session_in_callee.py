@@ -3,7 +3,9 @@
 ## What it does
 
 Reports the place where a second session is opened although one is at hand: as a parameter, as `self._db`, or, across
-calls, because the caller holds a session with work in it at that moment. The caller is shown in the trace.
+calls, because the caller holds a session with work in it at that moment. The caller is shown in the trace. Where one
+method calls another of the same object, which opens its own although the object holds one, the finding stands at the call;
+where the other is opened is SES101.
 
 Not reported: savepoints (`begin_nested`) and `no_autoflush`, which are no sessions; and functions marked as an
 independent transaction, for rows that must survive the caller's rollback (failure log, outbox).
@@ -51,7 +53,7 @@ from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Created, Exposed
 from sessionlint.findings import Severity
 from sessionlint.project.symbols import Function
-from sessionlint.rules.base import Draft, callers_steps, chain_steps, described, spelled, write_steps
+from sessionlint.rules.base import Draft, callers_steps, chain_steps, described, spelled, step, write_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
@@ -324,9 +326,26 @@ async def relay() -> int:
 
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
+    told = {opener.key for _, _, opener in _among_methods(analysis)}
+    for caller, exposed, opener in _among_methods(analysis):
+        write = exposed.writes[-1]
+        yield Draft(
+            caller,
+            exposed.loc,
+            f"`{opener.qualname}` opens its own session, and `{caller.qualname}` calls it with {described(write)} pending",
+            "use the session that the object holds; mark a transaction that must survive on its own as independent",
+            "does not see what was flushed before",
+            (
+                *write_steps(write),
+                *chain_steps(exposed.chain),
+                step(opener.module.path, exposed.at, "the second session is opened here"),
+            ),
+        )
     for function, seen in analysis.observations(Created):
         if seen.at_hand is None or _is_independent(function) or function.key in analysis.providers:
             continue
+        if function.key in told:
+            continue  # told at the call, where the harm is done
         if analysis.is_script(function) or (seen.provider is not None and seen.given):
             continue  # migrations; providers whose arguments choose another database
         if analysis.entries.boundary(function) and seen.at_hand.path and seen.at_hand.name not in function.parameters:
@@ -351,6 +370,8 @@ def _below_a_caller(analysis: Analysis) -> Iterator[Draft]:
             continue
         if opener.module.is_test or _is_independent(opener) or opener.key in analysis.providers:
             continue
+        if opener.owner is not None and opener.owner is function.owner:
+            continue  # methods of one object are told at the call
         write = seen.writes[-1]
         yield Draft(
             opener,
@@ -360,6 +381,20 @@ def _below_a_caller(analysis: Analysis) -> Iterator[Draft]:
             "does not see what the caller has flushed",
             (*write_steps(write), *chain_steps(seen.chain)),
         )
+
+
+def _among_methods(analysis: Analysis) -> Iterator[tuple[Function, Exposed, Function]]:
+    """(caller, exposure, opener) where one method with pending writes calls another of its object that opens a session.
+
+    The object holds the session that both should use; where the other is opened is SES101's to say.
+    """
+    for function, seen in analysis.observations(Exposed):
+        opener = analysis.table.functions.get(seen.opener)
+        if seen.kind != "session" or opener is None or opener is function or function.owner is None:
+            continue
+        if opener.owner is function.owner and not _is_independent(opener) and opener.key not in analysis.providers:
+            if analysis.engine.session_at_hand(opener) is not None and not opener.module.is_test:
+                yield function, seen, opener
 
 
 def _is_independent(function: Function) -> bool:

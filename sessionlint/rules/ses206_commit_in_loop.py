@@ -24,9 +24,9 @@ where items are independent.
 
 ## When it is silent
 
-Loops over batches (`for chunk in ...`, `range(0, n, size)`) and commits under a counting test; `while` loops, which poll;
+Loops over batches (`for chunk in ...`, `range(0, n, size)`, items that are lists) and commits under a counting test; `while` loops, which poll;
 a loop that opens its session inside; a loop whose body catches its own failures and goes on (each item is a unit); a
-loop that waits for the network, hands out values, or puts a job into a queue in each turn; a fixed handful of turns; a
+loop that awaits the network or anything else outside the project, hands out values, or queues a job in each turn; a fixed handful of turns; a
 commit after which the loop is left; scripts and migrations.
 
 ## Fix safety
@@ -100,13 +100,6 @@ class ItemService:
                 continue
             self.session.add(Item(quantity=quantity))
             self.session.commit()  # SES206
-
-
-def main(session: Session, grid: dict[str, list[int]]) -> None:
-    for row in grid.values():
-        for quantity in row:
-            session.add(Item(quantity=quantity))
-        session.commit()  # SES206
 """,
 )
 
@@ -130,6 +123,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from itertools import islice
+from typing import Any
 
 import httpx
 from sqlalchemy import select, update
@@ -225,6 +219,21 @@ def two(session: Session) -> None:
     for name in ("a", "b"):
         session.add(Item(quantity=len(name)))
         session.commit()
+
+
+def groups(session: Session, grid: dict[str, list[int]]) -> None:
+    """An item is a group of rows."""
+    for row in grid.values():
+        for quantity in row:
+            session.add(Item(quantity=quantity))
+        session.commit()
+
+
+async def asked(db: AsyncSession, model: Any, texts: list[str]) -> None:
+    """Each turn waits for something outside the project."""
+    for text in texts:
+        db.add(Item(quantity=await model.count(text)))
+        await db.commit()
 
 
 def iterated(session: Session, quantities: list[int]) -> None:
