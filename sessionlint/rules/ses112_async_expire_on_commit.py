@@ -19,7 +19,7 @@ Objects then keep the values they had at the commit. Where fresh ones are needed
 
 ## When it is silent
 
-Synchronous factories; `**options` that come from elsewhere; `expire_on_commit` given with any value; a factory that is
+Synchronous factories; a factory made in a function of a script; `**options` that come from elsewhere; `expire_on_commit` given with any value; a factory that is
 configured later (`maker.configure(expire_on_commit=False)`).
 
 ## Fix safety
@@ -144,6 +144,8 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     for found in factories(infer):
         if not isinstance(found.made, v.Factory) or not found.made.is_async:
             continue
+        if found.function is not None and analysis.is_script(found.function):
+            continue  # a script's own factory, for one run
         if not _decided(found) and not reconfigured(infer, found, _OPTION):
             yield _draft(found, "this factory makes async sessions that expire every object on commit")
     for found in sessions(infer):
