@@ -58,6 +58,13 @@ class PriceService:
             return list(await db.scalars(sa.select(Item)))
         return []
 
+    async def left_early(self) -> str | None:
+        async for db in get_db():  # SES105 a_loop_over_a_dependency_is_left
+            db.add(Item(name="lost"))  # SES301 a_loop_over_a_dependency_is_left
+            await db.flush()
+            return "looks saved"
+        return None
+
 
 class SqlUnitOfWork:
     session: AsyncSession

@@ -7,6 +7,7 @@ an empty database; what lies in `layers` stands for the rest of a project.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated
@@ -21,7 +22,14 @@ from sqlalchemy.orm import Session
 from .layers import Item, ItemRepository, OwnRepository, PriceService, SqlUnitOfWork, get_db, open_session
 from .layers import sync_session as new_sync_session
 
+
+async def wrapped_db() -> AsyncIterator[AsyncSession]:
+    async for db in get_db():  # SES117 a_dependency_around_a_dependency
+        yield db
+
+
 Db = Annotated[AsyncSession, Depends(get_db)]
+Wrapped = Annotated[AsyncSession, Depends(wrapped_db)]
 
 
 def client() -> httpx.AsyncClient:
@@ -262,6 +270,26 @@ async def a_service_opens_a_second_session() -> None:
 
 async def a_dependency_driven_by_hand() -> None:
     await PriceService().looped()
+
+
+async def a_dependency_around_a_dependency() -> None:
+    app = FastAPI()
+
+    @app.post("/items")
+    async def create(db: Wrapped) -> None:
+        db.add(Item(name="never"))
+        await db.flush()
+        raise LookupError
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        assert (await http.post("/items")).status_code == 500
+
+
+async def a_loop_over_a_dependency_is_left() -> None:
+    await PriceService().left_early()
+    gc.collect()
+    await asyncio.sleep(0.05)  # the event loop finishes the generator that nobody finished
 
 
 # ---- duration ------------------------------------------------------------------------------------------------------

@@ -51,6 +51,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--tests", action="store_true", help="report in test files too")
     parser.add_argument("--exclude", action="append", default=[], metavar="GLOB", help="say nothing about these files")
     parser.add_argument("--max-transaction-ms", type=float, default=SanitizerOptions.max_transaction_ms)
+    parser.add_argument("--max-foreign-wait-ms", type=float, default=SanitizerOptions.max_foreign_wait_ms)
     parser.add_argument("script", type=Path)
     parser.add_argument("words", nargs=argparse.REMAINDER)
     chosen = parser.parse_args(words)
@@ -62,6 +63,7 @@ def main(words: list[str]) -> int:
             tests=chosen.tests,
             exclude=tuple(chosen.exclude),
             max_transaction_ms=chosen.max_transaction_ms,
+            max_foreign_wait_ms=chosen.max_foreign_wait_ms,
         )
     except ValueError as error:
         parser.error(str(error))

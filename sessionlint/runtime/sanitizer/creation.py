@@ -1,4 +1,4 @@
-"""Judges the place where a session is made (SES101, SES102, SES105, SES106) by the calls that really led there.
+"""Judges the place where a session is made (SES101, SES102, SES105, SES106, SES117) by the calls that really led there.
 
 The reading is that of the static rule: a boundary (what a framework, an event loop or a test calls) may open the scope
 it commits; a class that is handed a session wherever it is used may not.
@@ -34,43 +34,68 @@ def judged(
     made: Session, stack: Stack, options: SanitizerOptions, factory_files: set[str], reader: StackReader
 ) -> tuple[str, Site, str] | None:
     """(code, place, message) when the function that led here should have been handed a session; None if all is well."""
-    site = _offending_site(stack, options, factory_files)
-    if site is None or _is_independent(site, reader):
+    cause = stack.cause
+    if cause is None or _is_independent(cause, reader):
         return None
-    statement = statement_at(reader.absolute(site.spot.file), site.spot.line)
-    if _driven_by_hand(stack, site):
-        # A dependency without its framework: the static rules name the two spellings.
-        if re.match(r"(async )?for\b", statement):
-            return "SES105", site, "a session dependency in a `for` loop: leaving the loop does not finish it"
-        if re.search(r"\ba?next\(|__a?next__\(", statement):
-            return "SES106", site, "one step of a session dependency: what it does after its `yield` never runs in time"
+    if not (cause.is_module or options.is_silent(cause.spot.file) or _opens_for_others(cause, options)):
+        if _session_at_hand(cause, made):
+            return "SES102", cause, f"`{cause.spot.function}` opens another session although it was given one"
+    driver = _driver(stack)
+    if driver is not None and not options.is_silent(driver.spot.file):
+        fault = _spelling(driver, reader)
+        if fault is not None:
+            return fault
+    chain = _beyond_factories(stack, options, factory_files)
+    if not chain or _is_independent(chain[0], reader) or not _should_be_handed_one(chain, options):
+        return None
+    site = chain[0]
     if _session_at_hand(site, made):
-        return "SES102", site, f"`{site.spot.function}` opens another session although it holds one"
+        return "SES102", site, f"`{site.spot.function}` opens another session although it was given one"
     subject = site.owner or site.spot.function
     return "SES101", site, f"`{subject}` opens its own session, outside the files that may create sessions"
 
 
-def _offending_site(stack: Stack, options: SanitizerOptions, factory_files: set[str]) -> Site | None:
+def _spelling(driver: Site, reader: StackReader) -> tuple[str, Site, str] | None:
+    """How a dependency is driven without its framework: the static rules name each spelling."""
+    if driver.is_generator:
+        return "SES117", driver, "a dependency around a dependency: errors do not reach the inner one"
+    statement = statement_at(reader.absolute(driver.spot.file), driver.spot.line)
+    if re.match(r"(async )?for\b", statement):
+        return "SES105", driver, "a session dependency in a `for` loop: leaving the loop does not finish it"
+    if re.search(r"\ba?next\(|__a?next__\(", statement):
+        return "SES106", driver, "one step of a session dependency: what it does after its `yield` never runs in time"
+    return None
+
+
+def _beyond_factories(stack: Stack, options: SanitizerOptions, factory_files: set[str]) -> list[Site]:
+    """The functions that led here, from the first one outside the files that may create sessions."""
     allowed = options.allowed_session_files
     chain = list(stack.chain) if stack.direct else []  # what a library opens for itself is its own business
     while chain and (in_globs(chain[0].spot.file, allowed) if allowed else chain[0].spot.file in factory_files):
         chain.pop(0)
     if not chain or chain[0].is_module or options.is_silent(chain[0].spot.file):
-        return None
+        return []
+    return chain
+
+
+def _should_be_handed_one(chain: list[Site], options: SanitizerOptions) -> bool:
     site = chain[0]
-    if site.is_generator or site.code.co_name in _ENTRIES or is_unit_of_work(site.owner, options):
-        return None
+    if _opens_for_others(site, options):
+        return False
     if site.owner.endswith(_STORES):
-        return site
+        return True
     folders = set(site.spot.file.removesuffix(".py").split("/")[:-1])
     if folders & _BACKGROUND:
-        return None
+        return False
     if site.owner.endswith(_ROLES) or folders & _ROLE_FOLDERS:
-        return site
+        return True
     callers = [caller for caller in chain[1:] if not options.is_test(caller.spot.file)]
-    if not callers or any(caller.is_module or caller.code.co_name in _ENTRIES for caller in callers):
-        return None  # the framework calls it, or it is a part of a script
-    return site
+    # What only a framework calls is a boundary; what a script calls is a part of it.
+    return bool(callers) and not any(caller.is_module or caller.code.co_name in _ENTRIES for caller in callers)
+
+
+def _opens_for_others(site: Site, options: SanitizerOptions) -> bool:
+    return site.is_generator or site.code.co_name in _ENTRIES or is_unit_of_work(site.owner, options)
 
 
 def is_unit_of_work(owner: str, options: SanitizerOptions) -> bool:
@@ -79,16 +104,16 @@ def is_unit_of_work(owner: str, options: SanitizerOptions) -> bool:
 
 
 def _session_at_hand(site: Site, made: Session) -> bool:
-    """Whether the function (or the object whose method it is) holds another session already."""
+    """Whether the function was given another session: as an argument, or with the object whose method it is."""
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
 
     frame = _frame_of(site)
     if frame is None:
         return False
-    values = list(frame.f_locals.values())
-    owner = frame.f_locals.get("self")
-    values.extend(getattr(owner, "__dict__", {}).values())
+    arguments = site.code.co_varnames[: site.code.co_argcount + site.code.co_kwonlyargcount]
+    values = [frame.f_locals.get(name) for name in arguments]
+    values.extend(getattr(frame.f_locals.get("self"), "__dict__", {}).values())
     for value in values:
         sync = value.sync_session if isinstance(value, AsyncSession) else value
         if isinstance(sync, Session) and sync is not made:
@@ -96,13 +121,14 @@ def _session_at_hand(site: Site, made: Session) -> bool:
     return False
 
 
-def _driven_by_hand(stack: Stack, site: Site) -> bool:
-    """Whether a generator of the project made the session and ``site`` itself advances it."""
-    maker = stack.sites[0]
-    if not maker.is_generator or maker is site:
-        return False
+def _driver(stack: Stack) -> Site | None:
+    """The function that itself advances the generator which made the session."""
+    if len(stack.chain) < 2 or not stack.chain[0].is_generator:
+        return None
+    maker, driver = stack.chain[:2]
     frame = _frame_of(maker)
-    return frame is not None and frame.f_back is not None and frame.f_back.f_code is site.code
+    driven = frame is not None and frame.f_back is not None and frame.f_back.f_code is driver.code
+    return driver if driven else None
 
 
 def _is_independent(site: Site, reader: StackReader) -> bool:

@@ -78,8 +78,16 @@ class SessionRecord:
     commits: int = 0
     flushing: bool = False
     leaving_on_error: bool = False
+    by_hand: bool = False
     added: dict[int, tuple[object, Write]] = field(default_factory=dict)  # keeps the objects until their event comes
     lost: list[Write] = field(default_factory=list)
+
+    def leaves(self, kind: object) -> None:
+        """The scope of the session is left, by an exception of this kind or by none.
+
+        A dependency that nobody finishes is closed by the garbage collector: that is no error of the work in it.
+        """
+        self.leaving_on_error |= kind is not None and not (self.by_hand and kind is GeneratorExit)
 
     @property
     def maker(self) -> Site | None:

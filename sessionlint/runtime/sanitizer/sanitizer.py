@@ -147,6 +147,7 @@ class Sanitizer:
             if fault is None:
                 return
             code, site, message = fault
+            record.by_hand = code in {"SES105", "SES106"}
             chain = record.created.chain
             callers = chain[next(at for at, one in enumerate(chain) if one is site) + 1 :]
             steps = (Step(one.spot, f"called from `{one.spot.function or '<module>'}`") for one in callers[:2])
@@ -167,7 +168,7 @@ class Sanitizer:
     def _leaving(self, original: _Method) -> _Method:
         @functools.wraps(original)
         def leave(session: Session, kind: object, value: object, traceback: object) -> Any:
-            self.session_record(session).leaving_on_error |= kind is not None
+            self.session_record(session).leaves(kind)
             return original(session, kind, value, traceback)
 
         return leave
@@ -175,7 +176,7 @@ class Sanitizer:
     def _leaving_async(self, original: _Method) -> _Method:
         @functools.wraps(original)
         def leave(session: AsyncSession, kind: object, value: object, traceback: object) -> Any:
-            self.session_record(session.sync_session).leaving_on_error |= kind is not None
+            self.session_record(session.sync_session).leaves(kind)
             return original(session, kind, value, traceback)
 
         return leave
@@ -184,7 +185,7 @@ class Sanitizer:
         @functools.wraps(original)
         def close(session: AsyncSession) -> Any:
             # Inside the greenlet that closes, the exception under way is out of sight.
-            self.session_record(session.sync_session).leaving_on_error |= sys.exc_info()[0] is not None
+            self.session_record(session.sync_session).leaves(sys.exc_info()[0])
             return original(session)
 
         return close

@@ -14,6 +14,7 @@ NAMES = {
     "SES102": "own-session-in-callee",
     "SES105": "async-for-over-session-dependency",
     "SES106": "next-on-session-dependency",
+    "SES117": "session-dependency-not-transparent",
     "SES201": "commit-in-repository",
     "SES290": "too-many-commits-per-request",
     "SES301": "write-without-commit",

@@ -66,6 +66,8 @@ def too_long(sanitizer: Sanitizer, transaction: TransactionRecord) -> None:
 
 
 def _foreign_wait(sanitizer: Sanitizer, transaction: TransactionRecord) -> None:
+    if transaction.record is not None and transaction.record.by_hand:
+        return  # said already: whoever forgot this session may be anywhere by now
     task = transaction.actor.alive_task
     if transaction.running or task is None or task.done():
         transaction.waiting_on = (0, 0)
