@@ -258,6 +258,20 @@ async def lost_by_a_dependency() -> None:
 # ---- sessions ------------------------------------------------------------------------------------------------------
 
 
+async def names() -> AsyncIterator[str]:
+    async with open_session() as db:
+        found = (await db.scalars(sa.select(Item.name))).all()
+    for name in [*found, "end"]:
+        yield name
+
+
+async def a_stream_is_read_by_hand() -> None:
+    stream = names()
+    assert await anext(stream) == "end"
+    async for _ in stream:
+        pass
+
+
 async def a_service_opens_its_own_session() -> None:
     await PriceService().total()
 

@@ -255,6 +255,12 @@ def test_a_script_runs_under_the_sanitizer(project: Path, run_script: Callable[.
     assert "done" in said
     assert "shop/repo.py:16: SES301" in said
     assert run_script(project, "missing.py")[0] == 2
+    with (project / "script.py").open("a", encoding="utf-8") as script:
+        script.write("raise LookupError\n")
+    code, said = run_script(project, "script.py")
+    assert code == 1
+    assert "LookupError" in said
+    assert "shop/repo.py:16: SES301" in said
 
 
 @pytest.fixture

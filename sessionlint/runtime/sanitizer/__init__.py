@@ -1,8 +1,8 @@
 """The run-time sanitizer: sees misused sessions while a program or its tests run, under the codes of the static rules.
 
 Reading order: `options` and `violations` (what is asked and what is said), `stacks` (who called, across greenlets),
-`records` (what is known of a session and its transaction), `listeners` (SQLAlchemy's events), `creation`, `waiting`,
-`foreign_calls` and `streams` (one question each), `sanitizer` (switches all of it on and off), `todo` (adoption).
+`records` (what is known of a session and its transaction), `listeners` (SQLAlchemy's events), `creation` (with
+`handing_out`), `waiting`, `foreign_calls` and `streams` (one question each), `sanitizer` (switches all of it on and off), `todo` (adoption).
 Imports nothing of the analyser. ``python -m sessionlint.runtime.sanitizer script.py`` runs one program under it.
 """
 

@@ -11,6 +11,7 @@ import json
 import os
 import runpy
 import sys
+import traceback
 from pathlib import Path
 
 from .options import SanitizerOptions
@@ -90,6 +91,10 @@ def main(words: list[str]) -> int:
             code = left.code if isinstance(left.code, int) else int(left.code is not None)
             if isinstance(left.code, str):
                 print(left.code, file=sys.stderr)
+        except Exception:
+            # A program that fails is the one whose sessions are most worth a look.
+            traceback.print_exc()
+            code = 1
         finally:
             os._exit = leave
     return report(code)

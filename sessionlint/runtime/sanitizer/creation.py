@@ -11,6 +11,7 @@ import re
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from .handing_out import hands_out_session
 from .options import SanitizerOptions, in_globs
 from .stacks import Site, Stack, StackReader, library_frames
 from .violations import statement_at
@@ -40,7 +41,7 @@ def judged(
     if not (cause.is_module or options.is_silent(cause.spot.file) or _opens_for_others(cause, options)):
         if _session_at_hand(cause, made):
             return "SES102", cause, f"`{cause.spot.function}` opens another session although it was given one"
-    driver = _driver(stack)
+    driver = _driver(stack, reader)
     if driver is not None and not options.is_silent(driver.spot.file):
         fault = _spelling(driver, reader)
         if fault is not None:
@@ -121,11 +122,13 @@ def _session_at_hand(site: Site, made: Session) -> bool:
     return False
 
 
-def _driver(stack: Stack) -> Site | None:
+def _driver(stack: Stack, reader: StackReader) -> Site | None:
     """The function that itself advances the generator which made the session."""
     if len(stack.chain) < 2 or not stack.chain[0].is_generator:
         return None
     maker, driver = stack.chain[:2]
+    if not hands_out_session(maker, reader.absolute(maker.spot.file)):
+        return None  # a stream that keeps its session to itself: whoever iterates over it drives nothing
     frame = _frame_of(maker)
     driven = frame is not None and frame.f_back is not None and frame.f_back.f_code is driver.code
     return driver if driven else None
