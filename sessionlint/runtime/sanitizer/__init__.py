@@ -2,7 +2,8 @@
 
 Reading order: `options` and `violations` (what is asked and what is said), `stacks` (who called, across greenlets),
 `records` (what is known of a session and its transaction), `listeners` (SQLAlchemy's events), `creation` (with
-`handing_out`), `waiting`, `foreign_calls` and `streams` (one question each), `sanitizer` (switches all of it on and off), `todo` (adoption).
+`handing_out`), `waiting`, `foreign_calls` and `streams` (one question each), `sanitizer` (switches all of it on and
+off), `todo` (adoption).
 Imports nothing of the analyser. ``python -m sessionlint.runtime.sanitizer script.py`` runs one program under it.
 """
 
