@@ -91,8 +91,13 @@ class Frozen:
     def stop_for(self, seconds: float, moment: asyncio.Event) -> None:
         os.kill(self.pid, signal.SIGSTOP)
         loop = asyncio.get_running_loop()
-        loop.call_later(seconds / 3, moment.set)
-        loop.call_later(seconds, os.kill, self.pid, signal.SIGCONT)
+
+        def cancel_now_and_go_on_later() -> None:
+            # Counted from here, so that a machine that is late is late with both.
+            moment.set()
+            loop.call_later(seconds, os.kill, self.pid, signal.SIGCONT)
+
+        loop.call_later(seconds / 2, cancel_now_and_go_on_later)
 
 
 async def _pid(session) -> int:
@@ -127,7 +132,7 @@ async def test_during_commit(database: Database, cancel):
             await uow.flush()
             uow.after_commit(lambda: fates.append("committed"))
             uow.after_rollback(lambda: fates.append("rolled back"))
-            Frozen(pids[0]).stop_for(0.15, moment)
+            Frozen(pids[0]).stop_for(0.1, moment)
             await uow.commit("save")
 
     with database.server.statements(database.name) as statements:
@@ -153,7 +158,7 @@ async def test_during_rollback(database: Database, cancel, ending: str):
             uow.session.add(Conversation(id="gone"))
             await uow.flush()
             uow.after_rollback(lambda: fates.append("rolled back"))
-            Frozen(pids[0]).stop_for(0.15, moment)
+            Frozen(pids[0]).stop_for(0.1, moment)
             if ending == "rollback()":
                 await uow.rollback()
             elif ending == "exception":

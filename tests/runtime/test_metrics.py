@@ -175,7 +175,7 @@ async def test_the_duration_is_that_of_the_whole_transaction(database: Database,
         os.kill(pid, signal.SIGSTOP)  # so that COMMIT takes its time as well
         asyncio.get_running_loop().call_later(0.1, os.kill, pid, signal.SIGCONT)
         await uow.commit()
-    assert 0.2 <= observed.told[0].seconds < 2
+    assert observed.told[0].seconds >= 0.2
 
 
 @pytest.fixture

@@ -46,34 +46,34 @@ async def use(breaker: PurgatoryCircuitBreaker, error: BaseException | None = No
 
 async def test_opens_after_failures_and_closes_after_a_good_probe():
     states: list[str] = []
-    breaker = PurgatoryCircuitBreaker(threshold=3, ttl=0.05, on_state=lambda _name, state: states.append(state))
+    breaker = PurgatoryCircuitBreaker(threshold=3, ttl=0.3, on_state=lambda _name, state: states.append(state))
     assert [await use(breaker, unavailable()) for _ in range(3)] == ["DBAPIError"] * 3
     assert breaker.state == "opened"
     assert await use(breaker) == "CircuitOpenError"
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.35)
     assert await use(breaker) == "ok"
     assert breaker.state == "closed"
     assert states == ["closed", "opened", "half-opened", "closed"]
 
 
 async def test_a_failed_probe_opens_again():
-    breaker = PurgatoryCircuitBreaker(threshold=1, ttl=0.05)
+    breaker = PurgatoryCircuitBreaker(threshold=1, ttl=0.3)
     await use(breaker, unavailable())
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.35)
     assert await use(breaker, unavailable()) == "DBAPIError"
     assert await use(breaker) == "CircuitOpenError"
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), ValueError("the application's own")])
 async def test_what_says_nothing_about_the_database_changes_nothing(error: BaseException):
-    breaker = PurgatoryCircuitBreaker(threshold=2, ttl=0.05)
+    breaker = PurgatoryCircuitBreaker(threshold=2, ttl=0.3)
     assert [await use(breaker, error) for _ in range(5)] == [type(error).__name__] * 5
     assert breaker.state == "closed"
     await use(breaker, unavailable())
     await use(breaker, error)
     await use(breaker, unavailable())
     assert breaker.state == "opened", "nor does it excuse the failures around it"
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.35)
     await use(breaker, error)
     assert breaker.state == "half-opened", "nor is it a good probe"
     assert await use(breaker) == "ok"
@@ -81,9 +81,9 @@ async def test_what_says_nothing_about_the_database_changes_nothing(error: BaseE
 
 
 async def test_one_probe_at_a_time():
-    breaker = PurgatoryCircuitBreaker(threshold=1, ttl=0.05)
+    breaker = PurgatoryCircuitBreaker(threshold=1, ttl=0.3)
     await use(breaker, unavailable())
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.35)
     entered: list[int] = []
 
     async def slow(number: int) -> str:
@@ -100,7 +100,7 @@ async def test_one_probe_at_a_time():
 
 
 async def test_a_latecomer_does_not_decide_for_the_probe():
-    breaker = PurgatoryCircuitBreaker(threshold=1, ttl=0.03)
+    breaker = PurgatoryCircuitBreaker(threshold=1, ttl=0.2)
     release = asyncio.Event()
 
     async def slow() -> None:
@@ -110,7 +110,7 @@ async def test_a_latecomer_does_not_decide_for_the_probe():
     late = asyncio.ensure_future(slow())
     await asyncio.sleep(0)
     await use(breaker, unavailable())
-    await asyncio.sleep(0.04)
+    await asyncio.sleep(0.25)
     async with breaker.guard():
         release.set()
         await late
@@ -207,7 +207,7 @@ async def test_shutdown_waits_for_those_who_finish_and_cancels_the_others(databa
 
     tasks = [asyncio.ensure_future(quick()), asyncio.ensure_future(endless())]
     await asyncio.sleep(0.05)
-    report = await shut_down([database.engine], grace=0.3, cancel_grace=2.0)
+    report = await shut_down([database.engine], grace=1.0, cancel_grace=5.0)
     assert (report.open_at_start, report.cancelled, report.abandoned) == (2, 1, 0)
     assert [task.cancelled() for task in tasks] == [False, True]
     assert database.ids() == ["first", "quick"]
@@ -224,7 +224,7 @@ async def test_shutdown_waits_for_those_who_finish_and_cancels_the_others(databa
 @pytest.mark.parametrize("backend", ["sqlite"])
 async def test_shutdown_of_an_idle_service_takes_no_time(database: Database):
     report = await shut_down([database.engine], grace=10)
-    assert report.seconds < 1
+    assert report.seconds < 5
     assert (report.open_at_start, report.cancelled, report.abandoned) == (0, 0, 0)
 
 
