@@ -194,11 +194,10 @@ class _Run:
         for _ in range(MOST_CONSEQUENCES):
             fresh = _fresh(self.program, after)
             proposals = propose(after, _among(fresh))
-            allowed = [g for g in proposals.groups if g.safety is FixSafety.SAFE or self.means.unsafe]
-            chosen: list[Group] = []
-            for one in allowed:
-                if not self._closed(one) and not one.conflicts(chosen):
-                    chosen.append(one)
+            chosen = self._allowed(proposals.groups)
+            if not chosen:
+                # the rest of the same fault may be what is new: a second function that opens its own session
+                chosen = self._allowed(propose(after, self._alike(group)).groups)
             if not fresh or not chosen:
                 missing.extend(proposals.refusals)
                 return False
@@ -215,6 +214,20 @@ class _Run:
                 self.applied.append(Applied(tuple(groups)))
                 return True
         return False
+
+    def _alike(self, group: Group) -> Callable[[Finding], bool]:
+        """The wanted findings of the rules that a group is about."""
+        codes = {f.code for f in group.findings}
+        return lambda finding: finding.code in codes and self._wanted(finding)
+
+    def _allowed(self, groups: Sequence[Group]) -> list[Group]:
+        """Of the repairs of a consequence, those that may be made together."""
+        chosen: list[Group] = []
+        for one in groups:
+            if (one.safety is FixSafety.SAFE or self.means.unsafe) and not self._closed(one):
+                if not one.conflicts(chosen):
+                    chosen.append(one)
+        return chosen
 
 
 def against(before: Program, after: Program, groups: Sequence[Group]) -> Fault | None:

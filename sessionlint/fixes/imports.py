@@ -112,14 +112,15 @@ def _written(alias: ast.alias) -> str:
 def _placed(document: Document, lines: list[str], own: frozenset[str]) -> list[Edit]:
     """Import lines at their places, those that share one as one edit."""
     imports = _leading(document)
-    edits = []
-    groups: dict[tuple[int, str], list[str]] = {}
+    groups: dict[tuple[int, int, str], list[str]] = {}
     for line in lines:
-        groups.setdefault(_where(document, imports, line.split()[1], own), []).append(line)
-    for (offset, style), some in groups.items():
-        body = "".join(f"{line}\n" for line in some)
-        edits.append(Edit(document.file, offset, offset, _FRAMES[style].format(body)))
-    return edits
+        module = line.split()[1]
+        offset, style = _where(document, imports, module, own)
+        groups.setdefault((offset, _section(module, own), style), []).append(line)
+    texts: dict[int, str] = {}
+    for (offset, _section_number, style), some in sorted(groups.items()):
+        texts[offset] = texts.get(offset, "") + _FRAMES[style].format("".join(f"{line}\n" for line in some))
+    return [Edit(document.file, offset, offset, text) for offset, text in texts.items()]
 
 
 #: how a section of its own is set apart
