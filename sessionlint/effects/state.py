@@ -289,14 +289,27 @@ def settle(states: list[State], limit: int = MAX_PATHS) -> list[State]:
     """
     if len(states) <= 1:
         return states
-    folded = states
-    for key in (_whole, _without_details, _with_flags, _outcomes):
-        if len(folded) > limit or key is _whole:
+    folded = _equal_ones_joined(states)
+    for key in (_without_details, _with_flags, _outcomes):
+        if len(folded) > limit:
             folded = _joined(folded, key)
     while len(folded) > limit:
         last = folded.pop()
         folded[-1] = folded[-1].join(last)
     return folded
+
+
+def _equal_ones_joined(states: list[State]) -> list[State]:
+    """One path for all whose sessions and facts are equal. Compared, not hashed: most parts are shared objects."""
+    found: list[State] = []
+    for state in states:
+        for index, known in enumerate(found):
+            if known.facts == state.facts and known.sessions == state.sessions:
+                found[index] = known.join(state)
+                break
+        else:
+            found.append(state)
+    return found
 
 
 def _joined(states: list[State], key: Callable[[State], Hashable]) -> list[State]:
@@ -311,10 +324,6 @@ def _joined(states: list[State], key: Callable[[State], Hashable]) -> list[State
 
 def _sorted(sessions: dict[Origin, Transaction]) -> tuple[tuple[Origin, Transaction], ...]:
     return tuple(sorted(sessions.items(), key=lambda item: item[0]))
-
-
-def _whole(state: State) -> Hashable:
-    return _sorted(state.sessions), tuple(sorted(state.facts.items()))
 
 
 def _without_details(state: State) -> Hashable:
