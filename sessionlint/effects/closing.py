@@ -16,7 +16,7 @@ from sessionlint.effects.state import State
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import local_origin, statement_expressions
+from sessionlint.project.infer import local_origin
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame
@@ -107,7 +107,7 @@ class Closing:
             function = waiting.pop()
             waiting.extend(f for f in function.nested.values() if isinstance(f, sym.Function))
             for stmt in sym.statements(function.facts.body):
-                for top in statement_expressions(stmt):
+                for top in sym.statement_expressions(stmt):
                     parts = (e for e in sym.walk(top) if isinstance(e, s.Attribute) and e.attr in _CLOSERS)
                     if any(sym.dotted_text(part.value) == name for part in parts):
                         return True

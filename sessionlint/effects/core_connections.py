@@ -17,7 +17,7 @@ from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.arguments import argument_for
 from sessionlint.project.frameworks import sqlalchemy
-from sessionlint.project.infer import Inference, Scope, statement_expressions
+from sessionlint.project.infer import Inference, Scope
 
 _EXECUTES = frozenset({"execute", "exec_driver_sql", "scalar", "scalars", "stream", "stream_scalars"})
 _WRITES = frozenset({"insert", "update", "delete"})
@@ -122,7 +122,7 @@ class CoreConnections:
                 begun = stmt.value.value if isinstance(stmt.value, s.Await) else stmt.value
                 if isinstance(begun, s.Call) and _method_of(begun, name) == "begin":
                     uses.begun[place_text(stmt.targets[0])] = stmt.loc
-            for top in statement_expressions(stmt):
+            for top in sym.statement_expressions(stmt):
                 for expr in sym.walk(top):
                     if isinstance(expr, s.Call):
                         self._call(function, name, expr, uses, known, depth)

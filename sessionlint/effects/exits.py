@@ -16,7 +16,7 @@ from sessionlint.effects.state import State, Transaction
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Scope, place_origin, statement_expressions
+from sessionlint.project.infer import Scope, place_origin
 
 #: what may fail on the way to the close
 _RISKY = frozenset({"commit", "rollback", "flush"})
@@ -175,7 +175,7 @@ def _calls_in(expr: s.Expr) -> Iterator[s.Call]:
 def _calls(body: Iterable[s.Stmt]) -> Iterator[s.Call]:
     """Calls of a block, nested blocks included, arguments of calls left to their call."""
     for stmt in sym.statements(body):
-        for top in statement_expressions(stmt):
+        for top in sym.statement_expressions(stmt):
             waiting = [top]
             while waiting:
                 expr = waiting.pop(0)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from sessionlint.effects.state import FAILED, State
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
-from sessionlint.project.infer import statement_expressions
 
 
 class _Lines(NamedTuple):
@@ -66,13 +65,11 @@ class Forgetting:
     def _mentions(self) -> dict[str, _Lines]:
         """First and last line of every name."""
         found: dict[str, _Lines] = {}
-        for stmt in sym.statements(self._function.facts.body):
-            for top in statement_expressions(stmt):
-                for expr in sym.walk(top):
-                    if isinstance(expr, s.Name):
-                        known = found.get(expr.id, _Lines(expr.loc.line, expr.loc.end_line))
-                        first, last = min(known.first, expr.loc.line), max(known.last, expr.loc.end_line)
-                        found[expr.id] = _Lines(first, last)
+        for expr in self._function.expressions:
+            if isinstance(expr, s.Name):
+                known = found.get(expr.id, _Lines(expr.loc.line, expr.loc.end_line))
+                first, last = min(known.first, expr.loc.line), max(known.last, expr.loc.end_line)
+                found[expr.id] = _Lines(first, last)
         return found
 
     @cached_property

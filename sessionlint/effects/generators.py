@@ -14,7 +14,7 @@ from sessionlint.effects.handlers import caught_types
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Inference, Scope, statement_expressions
+from sessionlint.project.infer import Inference, Scope
 
 #: classes of outside packages that let one holder in at a time; a semaphore lets several and is meant to be held
 _LOCK_CLASSES = frozenset({"Lock", "RLock", "FileLock", "SoftFileLock", "Condition", "Redlock", "AsyncFileLock"})
@@ -114,12 +114,10 @@ class Generators:
         """Whether entering acquires a lock that it does not release itself."""
         scope = Scope(enters.module, enters)
         names = set()
-        for stmt in sym.statements(enters.facts.body):
-            for top in statement_expressions(stmt):
-                for expr in sym.walk(top):
-                    if isinstance(expr, s.Call) and isinstance(expr.func, s.Attribute):
-                        if self.is_lock(self._infer.expr(expr.func.value, scope), depth + 1):
-                            names.add(expr.func.attr)
+        for expr in enters.expressions:
+            if isinstance(expr, s.Call) and isinstance(expr.func, s.Attribute):
+                if self.is_lock(self._infer.expr(expr.func.value, scope), depth + 1):
+                    names.add(expr.func.attr)
         return bool(names & {"acquire", "__aenter__", "__enter__"}) and "release" not in names
 
     # ---- walking ---------------------------------------------------------------------------------------------------
@@ -133,7 +131,7 @@ class Generators:
     ) -> Iterator[tuple[s.Loc, _Around]]:
         taken = around
         for stmt in body:
-            for top in statement_expressions(stmt):
+            for top in sym.statement_expressions(stmt):
                 for expr in sym.walk(top):
                     if isinstance(expr, (s.Yield, s.YieldFrom)):
                         yield expr.loc, taken
@@ -174,12 +172,10 @@ class Generators:
         """Locks that a ``finally`` releases: they are held in the ``try``."""
         scope = Scope(function.module, function)
         found = []
-        for inner in sym.statements(stmt.final):
-            for top in statement_expressions(inner):
-                for expr in sym.walk(top):
-                    if isinstance(expr, s.Call) and isinstance(expr.func, s.Attribute) and expr.func.attr == "release":
-                        if self.is_lock(self._infer.expr(expr.func.value, scope), depth):
-                            found.append((stmt.loc, _text(expr.func.value)))
+        for expr in sym.expressions(stmt.final):
+            if isinstance(expr, s.Call) and isinstance(expr.func, s.Attribute) and expr.func.attr == "release":
+                if self.is_lock(self._infer.expr(expr.func.value, scope), depth):
+                    found.append((stmt.loc, _text(expr.func.value)))
         return tuple(found)
 
 
@@ -188,12 +184,7 @@ def _suspends(stmt: s.Try) -> bool:
 
 
 def _suspends_body(body: tuple[s.Stmt, ...]) -> bool:
-    return any(
-        isinstance(expr, (s.Yield, s.YieldFrom))
-        for stmt in sym.statements(body)
-        for top in statement_expressions(stmt)
-        for expr in sym.walk(top)
-    )
+    return any(isinstance(expr, (s.Yield, s.YieldFrom)) for expr in sym.expressions(body))
 
 
 def _knows_better(stmt: s.Try, guards: tuple[s.Expr, ...]) -> bool:
@@ -219,12 +210,7 @@ def _catches_closing(handler: s.Handler, stmt: s.Try) -> bool:
             break
         if earlier.types is None or {sym.last_name(t) for t in caught_types(earlier)} & _CLOSING:
             return False
-    return not any(
-        isinstance(expr, s.Name) and expr.id == "GeneratorExit"
-        for inner in sym.statements(handler.body)
-        for top in statement_expressions(inner)
-        for expr in sym.walk(top)
-    )
+    return not any(isinstance(expr, s.Name) and expr.id == "GeneratorExit" for expr in sym.expressions(handler.body))
 
 
 def _text(expr: s.Expr) -> str:

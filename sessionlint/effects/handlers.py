@@ -10,7 +10,6 @@ from sessionlint.effects.state import EMPTY, FAILED, Broken, Refusal, State, Wri
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import statement_expressions
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Exit, Frame
@@ -246,13 +245,7 @@ def is_honest(handler: s.Handler) -> bool:
 
 def calls_in(body: tuple[s.Stmt, ...]) -> list[s.Call]:
     """All calls of a block, nested blocks included."""
-    return [
-        e
-        for stmt in sym.statements(body)
-        for top in statement_expressions(stmt)
-        for e in sym.walk(top)
-        if isinstance(e, s.Call)
-    ]
+    return [e for e in sym.expressions(body) if isinstance(e, s.Call)]
 
 
 def _fresh(states: list[State], before: set[tuple[str, str, s.Loc]]) -> dict[v.Origin, tuple[Write, ...]]:

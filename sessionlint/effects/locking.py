@@ -13,7 +13,6 @@ from sessionlint.effects.state import State, Write
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import statement_expressions
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame
@@ -92,7 +91,7 @@ def _last_line(stmt: s.With) -> int:
 def _locks_rows(stmt: s.With) -> bool:
     """``with_for_update()`` inside: the row stays locked until the commit, wherever that is."""
     for inner in sym.statements(stmt.body):
-        for top in statement_expressions(inner):
+        for top in sym.statement_expressions(inner):
             if any(isinstance(e, s.Attribute) and e.attr == "with_for_update" for e in sym.walk(top)):
                 return True
     return False

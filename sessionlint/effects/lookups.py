@@ -173,8 +173,7 @@ def _is_lock(expr: s.Expr) -> bool:
 
 
 def _expressions(function: sym.Function) -> Iterator[s.Expr]:
-    from sessionlint.project.infer import statement_expressions
 
     for stmt in sym.statements(function.facts.body):
-        for top in statement_expressions(stmt):
+        for top in sym.statement_expressions(stmt):
             yield from sym.walk(top)

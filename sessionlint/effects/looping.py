@@ -14,7 +14,6 @@ from sessionlint.effects.state import State
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import statement_expressions
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame
@@ -78,15 +77,13 @@ class Looping:
     def _goes_elsewhere(self, stmt: s.For) -> bool:
         """Each turn queues a job, whose taker must find its rows, or awaits what is no part of the project."""
         frame = self._frame
-        for inner in sym.statements(stmt.body):
-            for top in statement_expressions(inner):
-                for expr in sym.walk(top):
-                    if isinstance(expr, s.Call) and frame.engine.catalog.is_queue(sym.last_name(expr.func) or ""):
-                        return True
-                    if isinstance(expr, s.Await) and isinstance(expr.value, s.Call):
-                        target = frame.infer.expr(expr.value.func, frame.infer_scope())
-                        if isinstance(target, (v.Unknown, v.External, v.ExternalObject)):
-                            return True
+        for expr in sym.expressions(stmt.body):
+            if isinstance(expr, s.Call) and frame.engine.catalog.is_queue(sym.last_name(expr.func) or ""):
+                return True
+            if isinstance(expr, s.Await) and isinstance(expr.value, s.Call):
+                target = frame.infer.expr(expr.value.func, frame.infer_scope())
+                if isinstance(target, (v.Unknown, v.External, v.ExternalObject)):
+                    return True
         return False
 
     def _opened_inside(self, stmt: s.For, origin: v.Origin) -> bool:
@@ -131,8 +128,7 @@ def _few(iterable: s.Expr) -> bool:
 def _suspends(body: tuple[s.Stmt, ...]) -> bool:
     """The loop hands out something each turn."""
     return any(
-        isinstance(e, (s.Yield, s.YieldFrom)) for stmt in sym.statements(body) for top in statement_expressions(stmt)
-        for e in sym.walk(top)
+        isinstance(e, (s.Yield, s.YieldFrom)) for e in sym.expressions(body)
     )  # fmt: skip
 
 

@@ -631,7 +631,6 @@ class Scopes:
 
 def _joined_tasks(body: tuple[s.Stmt, ...]) -> tuple[frozenset[int], bool]:
     """(calls whose result is assigned to a name that is awaited, whether a whole list of tasks is waited for)."""
-    from sessionlint.project.infer import statement_expressions
 
     awaited: set[str] = set()
     everything = False
@@ -642,7 +641,7 @@ def _joined_tasks(body: tuple[s.Stmt, ...]) -> tuple[frozenset[int], bool]:
                 text = sym.dotted_text(target)
                 if text:
                     made[id(stmt.value)] = text
-        for top in statement_expressions(stmt):
+        for top in sym.statement_expressions(stmt):
             for expr in sym.walk(top):
                 if isinstance(expr, s.Await):
                     awaited.add(sym.dotted_text(expr.value))
@@ -704,12 +703,11 @@ def _forwards(stmt: s.For, function: sym.Function) -> bool:
 
 
 def _mentions(body: tuple[s.Stmt, ...], name: str) -> bool:
-    from sessionlint.project.infer import statement_expressions
 
     for stmt in sym.statements(body):
         if isinstance(stmt, s.Define):
             return True
-        for top in statement_expressions(stmt):
+        for top in sym.statement_expressions(stmt):
             if any(isinstance(e, s.Name) and e.id == name for e in sym.walk(top)):
                 return True
     return False

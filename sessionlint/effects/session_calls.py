@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Inference, Scope, statement_expressions
+from sessionlint.project.infer import Inference, Scope
 
 #: coroutine methods of AsyncSession (SQLAlchemy 2.0/2.1 ext.asyncio reference; ``exec`` is SQLModel's)
 COROUTINES = frozenset(
@@ -284,7 +284,7 @@ class _Body:
         elif isinstance(stmt, s.Define):
             self._defines = True
         else:
-            for expr in statement_expressions(stmt):
+            for expr in sym.statement_expressions(stmt):
                 self._expr(expr, "kept")
 
     def _assigned(self, targets: tuple[s.Expr, ...], value: s.Expr) -> None:

@@ -706,9 +706,8 @@ def _leaves_alone(function: sym.Function, name: str) -> bool:
             for target in targets:
                 if isinstance(target, s.Attribute) and isinstance(target.value, s.Name) and target.value.id == name:
                     return False
-        from sessionlint.project.infer import statement_expressions
 
-        for top in statement_expressions(stmt):
+        for top in sym.statement_expressions(stmt):
             for expr in sym.walk(top):
                 if isinstance(expr, s.Call) and sym.last_name(expr.func) not in _TAKERS:
                     for argument in (*expr.args, *(k.value for k in expr.keywords)):

@@ -13,7 +13,7 @@ from sessionlint.effects.exits import Exits
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Scope, statement_expressions
+from sessionlint.project.infer import Scope
 
 _ENTRIES = frozenset({"__aenter__", "__enter__"})
 _BEFORE = _ENTRIES | {"__init__", "__post_init__", "__new__"}
@@ -193,7 +193,7 @@ def _nested(function: sym.Function) -> Iterator[sym.Function]:
 def _uses(function: sym.Function, name: str) -> Iterator[s.Attribute | None]:
     """Every use of a local name after its binding: the attribute that is asked of it, or None for anything else."""
     for stmt in sym.statements(function.facts.body):
-        tops = list(statement_expressions(stmt))
+        tops = list(sym.statement_expressions(stmt))
         if isinstance(stmt, s.Assign):
             tops = [stmt.value, *(t for t in stmt.targets if not isinstance(t, s.Name))]
         elif isinstance(stmt, s.AnnotatedAssign):

@@ -8,7 +8,6 @@ from sessionlint.facts import shape as s
 from sessionlint.fixes.program import Program
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import statement_expressions
 
 
 def symbol_of(program: Program, module: sym.Module, text: ast.expr | s.Expr) -> sym.Symbol | None:
@@ -79,15 +78,13 @@ def _can_be_asked_for(program: Program, provider: sym.Function, is_async: bool) 
 def _made_from(program: Program, provider: sym.Function) -> set[tuple[str, str] | None]:
     """Module-level names that a provider calls, and those its inner provider calls."""
     found: set[tuple[str, str] | None] = set()
-    for stmt in sym.statements(provider.facts.body):
-        for top in statement_expressions(stmt):
-            for expr in sym.walk(top):
-                if isinstance(expr, (s.Name, s.Attribute)):
-                    symbol = symbol_of(program, provider.module, expr)
-                    found.add(identity(symbol))
-                    if isinstance(symbol, sym.Function) and symbol.key in program.analysis.providers:
-                        if symbol is not provider:
-                            found |= _made_from(program, symbol)
+    for expr in provider.expressions:
+        if isinstance(expr, (s.Name, s.Attribute)):
+            symbol = symbol_of(program, provider.module, expr)
+            found.add(identity(symbol))
+            if isinstance(symbol, sym.Function) and symbol.key in program.analysis.providers:
+                if symbol is not provider:
+                    found |= _made_from(program, symbol)
     return found
 
 

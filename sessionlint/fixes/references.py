@@ -14,7 +14,7 @@ from sessionlint.facts import shape as s
 from sessionlint.findings import Place, Step
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Scope, statement_expressions
+from sessionlint.project.infer import Scope
 
 
 class Use(NamedTuple):
@@ -119,7 +119,7 @@ def _with_calls(top: s.Expr) -> Iterator[tuple[s.Expr, s.Call | None]]:
 def _expressions(module: sym.Module) -> Iterator[tuple[sym.Function | None, s.Expr]]:
     """Every expression of a file that is evaluated: bodies, defaults, decorators, class attributes."""
     for stmt in sym.statements(module.facts.body):
-        yield from ((None, e) for e in statement_expressions(stmt))
+        yield from ((None, e) for e in sym.statement_expressions(stmt))
     for cls in module.classes.values():
         yield from ((cls.parent, a.value) for a in cls.facts.attributes if a.value is not None)
         yield from ((cls.parent, d) for d in cls.facts.decorators)
@@ -132,7 +132,7 @@ def _expressions(module: sym.Module) -> Iterator[tuple[sym.Function | None, s.Ex
                 yield outer, parameter.annotation
         yield from ((outer, d) for d in function.facts.decorators)
         for stmt in sym.statements(function.facts.body):
-            yield from ((function, e) for e in statement_expressions(stmt))
+            yield from ((function, e) for e in sym.statement_expressions(stmt))
 
 
 def family(analysis: Analysis, function: sym.Function) -> list[sym.Function]:

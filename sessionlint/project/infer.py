@@ -110,7 +110,7 @@ class Inference:
         self._free[function.key] = ()
         used: set[str] = set()
         for stmt in sym.statements(function.facts.body):
-            for expr in statement_expressions(stmt):
+            for expr in sym.statement_expressions(stmt):
                 used.update(e.id for e in sym.walk(expr) if isinstance(e, s.Name))
             if isinstance(stmt, s.Define) and stmt.kind == "function":
                 inner = function.module.functions.get(stmt.qualname)
@@ -304,9 +304,9 @@ class Inference:
         if self._sites is None:
             self._sites = {}
             for module in self.table.modules.values():
-                _note_calls(module, None, module.facts.body, self._sites)
+                _note_calls(module, None, sym.calls(module.facts.body), self._sites)
                 for function in module.functions.values():
-                    _note_calls(module, function, function.facts.body, self._sites)
+                    _note_calls(module, function, function.calls, self._sites)
         return self._sites.get(name, [])
 
     def returns(self, function: sym.Function) -> v.Value:
@@ -352,13 +352,11 @@ class Inference:
     def _yield_values(self, function: sym.Function) -> v.Value:
         scope = Scope(function.module, function)
         found = []
-        for stmt in sym.statements(function.facts.body):
-            for top in statement_expressions(stmt):
-                for expr in sym.walk(top):
-                    if isinstance(expr, s.Yield) and expr.value is not None:
-                        found.append(self.expr(expr.value, scope))
-                    elif isinstance(expr, s.YieldFrom):
-                        found.append(self.iterate(self.expr(expr.value, scope)))
+        for expr in function.expressions:
+            if isinstance(expr, s.Yield) and expr.value is not None:
+                found.append(self.expr(expr.value, scope))
+            elif isinstance(expr, s.YieldFrom):
+                found.append(self.iterate(self.expr(expr.value, scope)))
         value = v.union(found) if found else v.UNKNOWN
         if isinstance(value, v.Unknown) and function.facts.returns is not None:
             declared = self.annotations.value(function.facts.returns, function.module, function)
@@ -837,45 +835,16 @@ def strip(value: v.Value) -> v.Value:
     return value
 
 
-def statement_expressions(stmt: s.Stmt) -> Iterable[s.Expr]:
-    """The expressions a statement itself evaluates, not those of its blocks."""
-    if isinstance(stmt, s.Assign):
-        yield stmt.value
-        yield from stmt.targets
-    elif isinstance(stmt, (s.AnnotatedAssign, s.AugmentedAssign)):
-        if stmt.value is not None:
-            yield stmt.value
-        yield stmt.target
-    elif isinstance(stmt, (s.Expression, s.Return)):
-        if stmt.value is not None:
-            yield stmt.value
-    elif isinstance(stmt, s.Raise):
-        if stmt.exception is not None:
-            yield stmt.exception
-    elif isinstance(stmt, (s.If, s.While, s.Assert)):
-        yield stmt.test
-    elif isinstance(stmt, s.For):
-        yield stmt.iterable
-    elif isinstance(stmt, s.With):
-        for item in stmt.items:
-            yield item.context
-    elif isinstance(stmt, s.Match):
-        yield stmt.subject
-
-
 def _note_calls(
     module: sym.Module,
     function: sym.Function | None,
-    body: Iterable[s.Stmt],
+    calls: Iterable[s.Call],
     sites: dict[str, list[tuple[sym.Module, sym.Function | None, s.Call]]],
 ) -> None:
-    for stmt in sym.statements(body):
-        for top in statement_expressions(stmt):
-            for expr in sym.walk(top):
-                if isinstance(expr, s.Call):
-                    name = sym.last_name(expr.func)
-                    if name is not None:
-                        sites.setdefault(name, []).append((module, function, expr))
+    for call in calls:
+        name = sym.last_name(call.func)
+        if name is not None:
+            sites.setdefault(name, []).append((module, function, call))
 
 
 _BUILTINS = frozenset(dir(builtins))

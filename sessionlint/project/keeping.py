@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
-from sessionlint.project.infer import statement_expressions
 
 _CACHES = frozenset({"lru_cache", "cache", "alru_cache", "cached", "cached_property", "singleton"})
 
@@ -35,9 +34,4 @@ def keeps(function: sym.Function, call: s.Call) -> bool:
 
 def disposes(function: sym.Function) -> bool:
     """Whether the function names ``dispose``."""
-    return any(
-        isinstance(e, s.Attribute) and e.attr == "dispose"
-        for stmt in sym.statements(function.facts.body)
-        for top in statement_expressions(stmt)
-        for e in sym.walk(top)
-    )
+    return any(isinstance(e, s.Attribute) and e.attr == "dispose" for e in function.expressions)

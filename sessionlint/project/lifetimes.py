@@ -14,7 +14,7 @@ from sessionlint.facts import shape as s
 from sessionlint.project import containers
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Inference, Scope, statement_expressions
+from sessionlint.project.infer import Inference, Scope
 
 
 class Reason(NamedTuple):
@@ -55,7 +55,7 @@ class Lifetimes:
             scopes.extend((f, f.facts.body) for f in module.functions.values())
             for function, body in scopes:
                 for stmt in sym.statements(body):
-                    for top in statement_expressions(stmt):
+                    for top in sym.statement_expressions(stmt):
                         for expr in sym.walk(top):
                             if isinstance(expr, s.Call) and isinstance(expr.func, (s.Name, s.Attribute)):
                                 last = sym.last_name(expr.func) or ""

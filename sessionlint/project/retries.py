@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Inference, Scope, statement_expressions
+from sessionlint.project.infer import Inference, Scope
 
 _DECORATORS = frozenset({"tenacity.retry", "stamina.retry", "backoff.on_exception", "retrying.retry", "retry.retry"})
 _LOOPS = frozenset({"tenacity.AsyncRetrying", "tenacity.Retrying", "stamina.retry_context"})
@@ -146,7 +146,7 @@ class Retries:
                 continue
             found.update({b.module.partition(".")[0] for b in module.facts.imports} & {"asyncpg"})
             bodies = [module.facts.body, *(f.facts.body for f in module.functions.values())]
-            expressions = [e for b in bodies for stmt in sym.statements(b) for e in statement_expressions(stmt)]
+            expressions = [e for b in bodies for stmt in sym.statements(b) for e in sym.statement_expressions(stmt)]
             expressions += [a.value for c in module.classes.values() for a in c.facts.attributes if a.value is not None]
             for top in expressions:
                 for expr in sym.walk(top):

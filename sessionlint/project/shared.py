@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Inference, Scope, place_origin, statement_expressions
+from sessionlint.project.infer import Inference, Scope, place_origin
 from sessionlint.project.lifetimes import Lifetimes, Reason
 
 _CACHES = frozenset({"lru_cache", "cache", "alru_cache"})
@@ -77,23 +77,15 @@ def _is_shared(
 
 def _used_by(stmt: s.Stmt, name: str) -> bool:
     """``session.add(...)`` as a statement of the module."""
-    for inner in sym.statements([stmt]):
-        for top in statement_expressions(inner):
-            for expr in sym.walk(top):
-                if isinstance(expr, s.Call) and isinstance(expr.func, s.Attribute):
-                    if isinstance(expr.func.value, s.Name) and expr.func.value.id == name:
-                        return True
+    for expr in sym.expressions([stmt]):
+        if isinstance(expr, s.Call) and isinstance(expr.func, s.Attribute):
+            if isinstance(expr.func.value, s.Name) and expr.func.value.id == name:
+                return True
     return False
 
 
 def _names(function: sym.Function) -> frozenset[str]:
-    return frozenset(
-        e.id
-        for stmt in sym.statements(function.facts.body)
-        for top in statement_expressions(stmt)
-        for e in sym.walk(top)
-        if isinstance(e, s.Name)
-    )
+    return frozenset(e.id for e in function.expressions if isinstance(e, s.Name))
 
 
 def _kept_objects(infer: Inference, cls: sym.Class, lifetimes: Lifetimes) -> Iterator[Shared]:

@@ -65,10 +65,20 @@ class Function:
         self.parent: Function | None = None
         self.nested: dict[str, Function | Class] = {}
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Identity across files: path and qualified name."""
         return f"{self.module.path}::{self.facts.qualname}"
+
+    @cached_property
+    def expressions(self) -> tuple[s.Expr, ...]:
+        """Every expression of the body, with all inside it; those of nested functions are theirs."""
+        return tuple(expressions(self.facts.body))
+
+    @cached_property
+    def calls(self) -> tuple[s.Call, ...]:
+        """Every call of the body."""
+        return tuple(e for e in self.expressions if isinstance(e, s.Call))
 
     @cached_property
     def parameters(self) -> dict[str, s.Parameter]:
@@ -418,6 +428,44 @@ def statements(body: Iterable[s.Stmt]) -> Iterator[s.Stmt]:
         elif isinstance(stmt, s.Match):
             for case in stmt.cases:
                 yield from statements(case.body)
+
+
+def statement_expressions(stmt: s.Stmt) -> Iterable[s.Expr]:
+    """The expressions a statement itself evaluates, not those of its blocks."""
+    if isinstance(stmt, s.Assign):
+        yield stmt.value
+        yield from stmt.targets
+    elif isinstance(stmt, (s.AnnotatedAssign, s.AugmentedAssign)):
+        if stmt.value is not None:
+            yield stmt.value
+        yield stmt.target
+    elif isinstance(stmt, (s.Expression, s.Return)):
+        if stmt.value is not None:
+            yield stmt.value
+    elif isinstance(stmt, s.Raise):
+        if stmt.exception is not None:
+            yield stmt.exception
+    elif isinstance(stmt, (s.If, s.While, s.Assert)):
+        yield stmt.test
+    elif isinstance(stmt, s.For):
+        yield stmt.iterable
+    elif isinstance(stmt, s.With):
+        for item in stmt.items:
+            yield item.context
+    elif isinstance(stmt, s.Match):
+        yield stmt.subject
+
+
+def expressions(body: Iterable[s.Stmt]) -> Iterator[s.Expr]:
+    """Every expression of a body, with all inside it; nested blocks included, nested definitions not."""
+    for stmt in statements(body):
+        for top in statement_expressions(stmt):
+            yield from walk(top)
+
+
+def calls(body: Iterable[s.Stmt]) -> Iterator[s.Call]:
+    """Every call of a body, as for `expressions`."""
+    return (expr for expr in expressions(body) if isinstance(expr, s.Call))
 
 
 def _common_prefix(root: str, path: str) -> int:

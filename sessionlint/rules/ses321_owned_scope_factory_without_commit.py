@@ -57,7 +57,6 @@ from sessionlint.effects.observations import ScopeEnd
 from sessionlint.facts import shape as s
 from sessionlint.findings import FixSafety, Severity
 from sessionlint.project import symbols as sym
-from sessionlint.project.infer import statement_expressions
 from sessionlint.rules.base import Draft, described, step, write_steps
 
 SEVERITY = Severity.ERROR
@@ -299,7 +298,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
 def _handing_over(factory: sym.Function) -> s.Loc:
     """The factory's yield, or the return of its ``__aenter__``."""
     for stmt in sym.statements(factory.facts.body):
-        for top in statement_expressions(stmt):
+        for top in sym.statement_expressions(stmt):
             for expr in sym.walk(top):
                 if isinstance(expr, s.Yield):
                     return expr.loc

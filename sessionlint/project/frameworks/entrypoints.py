@@ -13,7 +13,7 @@ from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.frameworks import known
-from sessionlint.project.infer import Inference, Scope, statement_expressions
+from sessionlint.project.infer import Inference, Scope
 
 _ROUTES = frozenset(
     {"get", "post", "put", "patch", "delete", "head", "options", "trace", "api_route", "route", "websocket",
@@ -182,7 +182,7 @@ class EntryPoints:
         """What ``if __name__ == "__main__"`` calls is a script's main function."""
         for stmt in module.facts.body:
             if isinstance(stmt, s.If) and _is_main_guard(stmt.test):
-                for call in _calls(stmt.body):
+                for call in sym.calls(stmt.body):
                     self._mark_called(module, call, "script")
 
     def _mark_called(self, module: sym.Module, call: s.Call, kind: str) -> None:
@@ -196,7 +196,7 @@ class EntryPoints:
 
     def _registrations(self, module: sym.Module, function: sym.Function | None, body: Iterable[s.Stmt]) -> None:
         """Functions handed to something that will call them: lifespans, schedulers, threads, tasks, ``Depends``."""
-        for call in _calls(body):
+        for call in function.calls if function is not None else sym.calls(body):
             last = sym.last_name(call.func) or ""
             if last in {"Depends", "Security", "Provide"} and call.args:
                 self._depend(self._infer.expr(call.args[0], Scope(module, function)))
@@ -273,7 +273,7 @@ class EntryPoints:
 
 def _runs_its_argument(function: sym.Function) -> bool:
     """``def run_async(coro): loop.run_until_complete(coro)``: whatever it is given is a piece of work of its own."""
-    for call in _calls(function.facts.body):
+    for call in function.calls:
         if sym.last_name(call.func) == "run_until_complete" or sym.dotted_text(call.func) in {
             "asyncio.run",
             "anyio.run",
@@ -290,11 +290,3 @@ def _is_plain_call(call: s.Call) -> bool:
 
 def _is_main_guard(test: s.Expr) -> bool:
     return isinstance(test, s.Compare) and isinstance(test.left, s.Name) and test.left.id == "__name__"
-
-
-def _calls(body: Iterable[s.Stmt]) -> Iterable[s.Call]:
-    for stmt in sym.statements(body):
-        for top in statement_expressions(stmt):
-            for expr in sym.walk(top):
-                if isinstance(expr, s.Call):
-                    yield expr
