@@ -13,7 +13,7 @@ from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.frameworks import sqlalchemy
-from sessionlint.project.infer import Scope, statement_expressions
+from sessionlint.project.infer import Scope
 
 #: methods whose replacement changes what the session does to the database
 _PATCHABLE = frozenset({"commit", "rollback", "flush", "close", "begin", "begin_nested", "execute", "add", "delete"})
@@ -55,7 +55,7 @@ class Detours:
     def bypasses(self, function: sym.Function) -> Iterator[Bypass]:
         """Commits of a unit's session by somebody else than the unit."""
         scope = Scope(function.module, function)
-        for call in _calls(function.facts.body):
+        for call in function.calls:
             if not isinstance(call.func, s.Attribute) or call.func.attr != "commit":
                 continue
             if not isinstance(self._infer.expr(call.func.value, scope), v.Session):
@@ -84,9 +84,9 @@ class Detours:
         method = self._infer.classes.method(cls, "commit")
         if method is None or method.is_abstract or not self._engine.is_unit_class(cls):
             return False
-        calls = [c for c in _calls(method.facts.body) if sym.last_name(c.func) not in {"commit", "super"}]
+        calls = [c for c in method.calls if sym.last_name(c.func) not in {"commit", "super"}]
         stores = [x for x in sym.statements(method.facts.body) if isinstance(x, (s.Assign, s.AugmentedAssign))]
-        return bool(calls or stores) and any(sym.last_name(c.func) == "commit" for c in _calls(method.facts.body))
+        return bool(calls or stores) and any(sym.last_name(c.func) == "commit" for c in method.calls)
 
     def _inside(self, function: sym.Function, cls: sym.Class) -> bool:
         """Whether the function belongs to the unit's own class, above or below."""
@@ -116,9 +116,9 @@ class Detours:
     def _two_ways(
         self, function: sym.Function, unit: str, given: tuple[s.Stmt, ...], missing: tuple[s.Stmt, ...]
     ) -> Iterator[Fallback]:
-        ours = [c for c in _calls(given) if _is_commit(c) and sym.dotted_text(c.func).startswith(f"{unit}.")]
+        ours = [c for c in sym.calls(given) if _is_commit(c) and sym.dotted_text(c.func).startswith(f"{unit}.")]
         scope = Scope(function.module, function)
-        for call in _calls(missing):
+        for call in sym.calls(missing):
             if ours and _is_commit(call) and isinstance(call.func, s.Attribute):
                 if isinstance(self._infer.expr(call.func.value, scope), v.Session):
                     text = f"{sym.dotted_text(call.func)}()"
@@ -182,13 +182,3 @@ def _tested(test: s.Expr) -> tuple[s.Expr, bool] | None:
 
 def _is_commit(call: s.Call) -> bool:
     return isinstance(call.func, s.Attribute) and call.func.attr == "commit"
-
-
-def _calls(body: tuple[s.Stmt, ...]) -> Iterator[s.Call]:
-    return (
-        e
-        for stmt in sym.statements(body)
-        for top in statement_expressions(stmt)
-        for e in sym.walk(top)
-        if isinstance(e, s.Call)
-    )

@@ -112,7 +112,7 @@ def _is_group(stmt: s.For) -> bool:
     for inner in sym.statements(stmt.body):
         if isinstance(inner, s.For) and isinstance(inner.iterable, s.Name) and inner.iterable.id in names:
             return True
-        for top in statement_expressions(inner):
+        for top in sym.statement_expressions(inner):
             for expr in sym.walk(top):
                 if isinstance(expr, s.Call) and (sym.last_name(expr.func) or "").startswith(("add_all", "bulk_")):
                     if any(isinstance(a, s.Name) and a.id in names for a in expr.args):

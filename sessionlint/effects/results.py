@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Inference, Scope, statement_expressions
+from sessionlint.project.infer import Inference, Scope
 
 _STREAMING_OPTIONS = frozenset({"yield_per", "stream_results"})
 #: what makes a session read the row again, or another session read it
@@ -95,7 +95,7 @@ class Results:
 
 def _waits(loop: s.While) -> bool:
     """A loop that pauses or hands out a value in its turns: it polls."""
-    for expr in _expressions(loop.body):
+    for expr in sym.expressions(loop.body):
         if isinstance(expr, (s.Yield, s.YieldFrom)):
             return True
         if isinstance(expr, s.Call) and sym.last_name(expr.func) in {"sleep", "wait_for"}:
@@ -104,7 +104,7 @@ def _waits(loop: s.While) -> bool:
 
 
 def _refreshes(body: tuple[s.Stmt, ...]) -> bool:
-    return any(isinstance(e, s.Call) and sym.last_name(e.func) in _REFRESHING for e in _expressions(body))
+    return any(isinstance(e, s.Call) and sym.last_name(e.func) in _REFRESHING for e in sym.expressions(body))
 
 
 def _is_read(expr: s.Expr) -> bool:
@@ -119,7 +119,3 @@ def _inside(loop: s.While, origin: v.Origin) -> bool:
         return False
     line = int(origin.name.partition(":")[0] or 0)
     return loop.loc.line <= line <= max(stmt.loc.end_line for stmt in sym.statements(loop.body))
-
-
-def _expressions(body: tuple[s.Stmt, ...]) -> Iterator[s.Expr]:
-    return (e for stmt in sym.statements(body) for top in statement_expressions(stmt) for e in sym.walk(top))
