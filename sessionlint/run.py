@@ -32,7 +32,8 @@ class Request:
     """What to check: the project at ``root`` (absolute); ``paths`` relative to it filter the report only.
 
     With ``touching`` a finding counts too when a step of its trace lies in ``paths``. ``buffers`` are files as an
-    editor holds them, whatever the disk says. Without ``honour_noqa`` another tool applies the ``noqa`` comments.
+    editor holds them, whatever the disk says. Without ``honour_noqa`` another tool applies the ``noqa`` comments;
+    without ``ask_fixers`` nobody wants to know which findings can be repaired.
     """
 
     root: str
@@ -41,6 +42,7 @@ class Request:
     touching: bool = False
     buffers: Mapping[str, bytes] = field(default_factory=dict)
     honour_noqa: bool = True
+    ask_fixers: bool = True
     extra_rules: tuple[Rule, ...] = ()
     command_line: CommandLine = field(default_factory=CommandLine)
     use_cache: bool = True
@@ -200,7 +202,9 @@ def _check(request: Request, project: Project, started: float) -> Outcome:
     if not beliefs.versions:
         beliefs = replace(beliefs, versions=tuple(str(one) for one in project.settings.versions.values()))
     report = Report(
-        findings=marked(found.verdicts.findings, analysis, project.sources),
+        findings=marked(found.verdicts.findings, analysis, project.sources)
+        if request.ask_fixers
+        else found.verdicts.findings,
         suppressed=found.verdicts.suppressed,
         problems=(*project.listing.problems, *found.problems),
         unresolved=analysis.unresolved,

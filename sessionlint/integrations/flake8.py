@@ -100,10 +100,13 @@ class Plugin:
             options.sessionlint_no_cache,
         )
         cls._found = {}
-        for path in options.filenames or ["."]:
-            cls._index(find_root("." if path == "-" else path))
-        gc.collect()  # workers inherit the rows, not what was needed to find them
-        gc.freeze()
+        gc.disable()  # the analysis makes many objects that live long, and flake8 has filled the heap already
+        try:
+            for path in options.filenames or ["."]:
+                cls._index(find_root("." if path == "-" else path))
+        finally:
+            gc.freeze()  # nor do workers look through what they inherit
+            gc.enable()
 
     def run(self) -> Iterator[tuple[int, int, str, type[Plugin]]]:
         """(line, 0-based column, text, type) of each finding in the file."""
@@ -172,6 +175,7 @@ def _request(root: str, options: _Options) -> Request:
         command_line=CommandLine(options.select, options.ignore),
         use_cache=not options.no_cache,
         honour_noqa=False,
+        ask_fixers=False,
     )
 
 
