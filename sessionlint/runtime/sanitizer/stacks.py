@@ -6,11 +6,13 @@ parent greenlet. Classification is cached per code object, because a stack is re
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import asyncio.runners
 import contextlib
 import functools
 import importlib
+import linecache
 import sys
 from collections.abc import Iterator
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR
@@ -168,7 +170,7 @@ def _names(frame: FrameType) -> tuple[str, str]:
     if sys.version_info >= (3, 11):
         full: str = code.co_qualname
     else:
-        full = _qualified(frame, code)
+        full = _qualified(code)
     parts = full.replace(".<locals>", "\0").split(".")
     # A function nested in a method belongs to the class as much as the method does.
     owner = ""
@@ -180,15 +182,28 @@ def _names(frame: FrameType) -> tuple[str, str]:
     return full.replace(".<locals>", ""), owner
 
 
-def _qualified(frame: FrameType, code: CodeType) -> str:
-    """Python 3.10 does not keep the qualified name; the class is found by the first argument."""
-    if not code.co_argcount:
-        return code.co_name
-    first = frame.f_locals.get(code.co_varnames[0])
-    for cls in (first if isinstance(first, type) else type(first)).__mro__:
-        found = getattr(vars(cls).get(code.co_name), "__func__", vars(cls).get(code.co_name))
-        while found is not None:
-            if getattr(found, "__code__", None) is code:
-                return str(found.__qualname__)
-            found = getattr(found, "__wrapped__", None)
-    return code.co_name
+def _qualified(code: CodeType) -> str:
+    """Python 3.10 does not keep the qualified name; it is read from the source, once per file."""
+    return _names_of_file(code.co_filename).get((code.co_firstlineno, code.co_name), code.co_name)
+
+
+@functools.cache
+def _names_of_file(path: str) -> dict[tuple[int, str], str]:
+    names: dict[tuple[int, str], str] = {}
+
+    def enter(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                first = min([child.lineno, *(decorator.lineno for decorator in child.decorator_list)])
+                names[first, child.name] = prefix + child.name
+                enter(child, f"{prefix}{child.name}.<locals>.")
+            elif isinstance(child, ast.ClassDef):
+                enter(child, f"{prefix}{child.name}.")
+            else:
+                enter(child, prefix)
+
+    try:
+        enter(ast.parse("".join(linecache.getlines(path))), "")
+    except (SyntaxError, ValueError, RecursionError):
+        pass  # plain names still say which function it is
+    return names
