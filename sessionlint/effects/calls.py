@@ -534,7 +534,8 @@ class Calls:
             return frame.scopes.enter_on_stack(call, state)
         made = frame.value(call, state)
         if isinstance(made, v.Session) and made.origin is not None and made.origin.kind == "local":
-            frame.scopes.created(call, state, "class", made)
+            if made.origin == place_origin(call.loc):
+                frame.scopes.created(call, state, "class", made)
             return [state]
         if isinstance(made, (v.Factory, v.Engine, v.Statement, v.Dependency, v.Connection)):
             return [state]

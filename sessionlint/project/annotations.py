@@ -27,6 +27,8 @@ _MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping", "defaultdict
 _CONTEXTS = frozenset(
     {"AbstractAsyncContextManager", "AsyncContextManager", "AbstractContextManager", "ContextManager"}
 )
+#: callables whose second argument is the class that a new name stands for
+NEW_TYPES = frozenset({"typing.NewType", "typing_extensions.NewType"})
 _DEPENDS = frozenset({"Depends", "Security"})
 
 
@@ -103,7 +105,14 @@ class Annotations:
                 if owner is None and isinstance(assigned, (s.Subscript, s.Name, s.Attribute, s.Choice)):
                     if sym.declared_annotation(assigned) is None:
                         return assigned, symbol.module
+                if owner is None and isinstance(assigned, s.Call) and self._is_new_type(assigned, symbol.module):
+                    return assigned.args[1], symbol.module
         return None
+
+    def _is_new_type(self, call: s.Call, module: sym.Module) -> bool:
+        """``NewType("X", Y)``: another name for ``Y``, told apart by type checkers only."""
+        made_by = self._symbol(call.func, module, None)
+        return isinstance(made_by, sym.External) and made_by.dotted in NEW_TYPES and len(call.args) == 2
 
     def _symbol(self, expr: s.Expr, module: sym.Module, function: sym.Function | None) -> sym.Symbol | None:
         if isinstance(expr, s.Name):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
+from sessionlint.project.annotations import NEW_TYPES
 from sessionlint.project.frameworks import sqlalchemy
 
 if TYPE_CHECKING:
@@ -38,8 +39,12 @@ def call_outside(infer: Inference, dotted: str, args: tuple[v.Value, ...], keywo
     """What calling an outside function or class gives."""
     from sessionlint.project.infer import place_origin
 
+    if dotted in NEW_TYPES and len(args) == 2:
+        return args[1]  # to the type checker another class, at run time the same objects
     flavour = sqlalchemy.is_session(dotted)
     if flavour is not None:
+        if args and isinstance(args[0], v.Session):
+            return args[0]  # ``NewType`` called: a cast
         joined = _is_joined(args, keywords)
         return v.Session(flavour, place_origin(loc), joined or _autocommit(args, keywords))
     factory, is_async = sqlalchemy.is_factory(dotted)
