@@ -222,7 +222,7 @@ def _check(request: Request, project: Project, started: float) -> Outcome:
 
 def marked(findings: tuple[Finding, ...], analysis: Analysis, sources: Mapping[str, bytes]) -> tuple[Finding, ...]:
     """The findings with the truth about their repair: safe or unsafe only where a fixer has an edit for it."""
-    from sessionlint.fixes.registry import repairable
+    from sessionlint.fixes.repairable import repairable
 
     codes = repairable()
     bare = tuple(replace(f, fix=FixSafety.NONE) if f.fix is not FixSafety.NONE else f for f in findings)

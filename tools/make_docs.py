@@ -16,13 +16,12 @@ from sessionlint import cli
 from sessionlint.cli.app import COMMANDS, described
 from sessionlint.cli.explain import page
 from sessionlint.config.settings import Kind, Option, options
-from sessionlint.findings import FixSafety
+from sessionlint.fixes.repairable import repairable
 from sessionlint.rules import registry
 from sessionlint.rules.registry import Rule
 
 ROOT = Path(__file__).parents[1]
 HEAD = "<!-- Made by `make docs` from the code; edits here are lost. -->\n\n"
-MARKS = {FixSafety.SAFE: "safe", FixSafety.UNSAFE: "unsafe", FixSafety.NONE: ""}
 GROUPS = {
     "SES0": "About files and comments",
     "SES1": "Creation, ownership and lifetime of sessions",
@@ -61,9 +60,19 @@ def rules_index() -> str:
         for rule in own_rules():
             if rule.code.startswith(prefix):
                 off = "" if rule.default else " (off by default)"
-                cells = (rule.name, rule.severity.value + off, MARKS[rule.fix], cell(rule.summary))
+                cells = (
+                    rule.name,
+                    rule.severity.value + off,
+                    "yes" if rule.code in repairable() else "",
+                    cell(rule.summary),
+                )
                 out.append(f"| [{rule.code}]({rule_file(rule)}) | {' | '.join(cells)} |\n")
     return "".join(out)
+
+
+def fix(rule: Rule) -> str:
+    """Whether `sessionlint fix` has repairs for a rule."""
+    return "yes" if rule.code in repairable() else ""
 
 
 def groups() -> Iterator[tuple[str, str]]:
@@ -124,7 +133,7 @@ def commands() -> str:
 def readme_table() -> str:
     """The rule table of the README."""
     rows = [
-        f"| [{rule.code}](docs/rules/{rule_file(rule)}) | {rule.name} | {rule.severity.value} | {MARKS[rule.fix]} |\n"
+        f"| [{rule.code}](docs/rules/{rule_file(rule)}) | {rule.name} | {rule.severity.value} | {fix(rule)} |\n"
         for rule in own_rules()
     ]
     return "| rule | name | severity | fix |\n|---|---|---|---|\n" + "".join(rows)

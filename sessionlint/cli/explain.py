@@ -15,8 +15,6 @@ from sessionlint.cli import CLEAN
 if TYPE_CHECKING:
     from sessionlint.rules.registry import Rule
 
-_FIX = {"none": "no fix", "unsafe": "a fix exists, but only with --unsafe-fixes", "safe": "a safe fix exists"}
-
 
 def _known(incomplete: str) -> list[str]:
     """Codes and names that a shell offers."""
@@ -57,13 +55,16 @@ _LIST = "see `sessionlint rules`"
 
 def page(rule: Rule) -> str:
     """The rule's documentation as Markdown."""
+    from sessionlint.fixes.repairable import repairable
+
     default = "on by default" if rule.default else "off by default"
     examples = "".join(
         f"\n## {title}\n" + "".join(f"\n```python\n{text.strip()}\n```\n" for text in texts)
         for title, texts in (("Examples", rule.bad), ("Accepted", rule.good))
         if texts
     )
-    head = f"# {rule.name} ({rule.code})\n\n{rule.severity.value}, {default}; {_FIX[rule.fix.value]}\n"
+    fix = "`sessionlint fix` knows repairs" if rule.code in repairable() else "no fix"
+    head = f"# {rule.name} ({rule.code})\n\n{rule.severity.value}, {default}; {fix}\n"
     return f"{head}\n{rule.doc.strip()}\n{examples}"
 
 

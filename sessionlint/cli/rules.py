@@ -15,7 +15,7 @@ def command(
 ) -> int:
     """List all rules with severity, fix and summary."""
     from sessionlint.cli.app import UsageProblem
-    from sessionlint.findings import FixSafety
+    from sessionlint.fixes.repairable import repairable
     from sessionlint.rules import registry
 
     rules = registry.all_rules()
@@ -28,7 +28,7 @@ def command(
                 "name": rule.name,
                 "severity": rule.severity.value,
                 "default": rule.default,
-                "fix": rule.fix.value,
+                "fix": rule.code in repairable(),
                 "summary": rule.summary,
             }
             for rule in rules
@@ -37,12 +37,11 @@ def command(
         return CLEAN
     if output_format != "text":
         raise UsageProblem(f"`{output_format}` is no value of --output-format; expected text or json")
-    marks = {FixSafety.SAFE: "[*]", FixSafety.UNSAFE: "[~]", FixSafety.NONE: "   "}
     name_width = max((len(rule.name) for rule in rules), default=0)
     for rule in rules:
         default = "on " if rule.default else "off"
+        fix = "fix" if rule.code in repairable() else "   "
         sys.stdout.write(
-            f"{rule.code}  {rule.name:<{name_width}}  {rule.severity.value:<7}  {default}  {marks[rule.fix]}  "
-            f"{rule.summary}\n"
+            f"{rule.code}  {rule.name:<{name_width}}  {rule.severity.value:<7}  {default}  {fix}  {rule.summary}\n"
         )
     return CLEAN

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,14 +39,3 @@ def _load(name: str) -> Fixer | None:
         return None  # a piece that several fixers share
     summary = (module.__doc__ or "").strip().split("\n", 1)[0]
     return Fixer(name, module.CODES, getattr(module, "ORDER", 50), summary, module.propose)
-
-
-@lru_cache(maxsize=1)
-def repairable() -> frozenset[str]:
-    """Codes that some fixer knows, from the files alone: no fixer is loaded for a run without such findings."""
-    codes: set[str] = set()
-    for path in (Path(__file__).parent / "repairs").glob("[a-z]*.py"):
-        for stmt in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(stmt, ast.Assign) and getattr(stmt.targets[0], "id", "") == "CODES":
-                codes.update(ast.literal_eval(stmt.value))
-    return frozenset(codes)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from sessionlint.findings import Finding, FixSafety, Severity
+from sessionlint.findings import Finding, Severity
 from sessionlint.rules.installed import code_and_name, installed, load
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ class Rule:
     default: bool
     doc: str
     summary: str
-    fix: FixSafety
     bad: tuple[str, ...]
     good: tuple[str, ...]
     yields_to: tuple[str, ...]
@@ -91,7 +90,6 @@ def rule_of(module: ModuleType) -> Rule:
         module.DEFAULT,
         doc,
         doc.strip().split("\n", 1)[0],
-        getattr(module, "FIX", FixSafety.NONE),
         module.BAD,
         module.GOOD,
         getattr(module, "YIELDS_TO", ()),

@@ -48,12 +48,11 @@ from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import DrivenProvider
-from sessionlint.findings import FixSafety, Severity
+from sessionlint.findings import Severity
 from sessionlint.rules.base import Draft, step
 
 SEVERITY = Severity.WARNING
 DEFAULT = True
-FIX = FixSafety.SAFE
 
 BAD = (
     '''

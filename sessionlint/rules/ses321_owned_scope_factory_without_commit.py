@@ -61,7 +61,6 @@ from sessionlint.rules.base import Draft, described, step, write_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
-FIX = FixSafety.SAFE
 
 BAD = (
     """

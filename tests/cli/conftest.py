@@ -26,7 +26,6 @@ class FakeRule:
     default: bool = True
     doc: str = "A page that names MissingGreenlet."
     summary: str = "Says something."
-    fix: FixSafety = FixSafety.SAFE
     bad: tuple[str, ...] = ("db.commit()",)
     good: tuple[str, ...] = ("pass",)
     when_many: str = ""

@@ -17,7 +17,7 @@ def project(write):
 def test_explain(cli, asked):
     ran = cli("explain", asked)
     assert ran.code == 0
-    assert ran.stdout.startswith("# commit-in-repository (SES201)\n\nerror, on by default; a safe fix exists\n")
+    assert ran.stdout.startswith("# commit-in-repository (SES201)\n\nerror, on by default; `sessionlint fix` knows repairs\n")
 
 
 def test_explain_an_error_text(cli):
@@ -33,7 +33,7 @@ def test_explain_nothing_known(cli):
 
 
 def test_rules(cli):
-    assert cli("rules").stdout == "SES201  commit-in-repository  error    on   [*]  Says something.\n"
+    assert cli("rules").stdout == "SES201  commit-in-repository  error    on   fix  Says something.\n"
     assert json.loads(cli("rules", "--output-format", "json").stdout)[0]["code"] == "SES201"
 
 
