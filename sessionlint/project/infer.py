@@ -555,7 +555,22 @@ class Inference:
         function = target.function
         if target.wrapper or function.facts.is_generator or function.facts.is_async:
             return v.Running(function, tuple(binding.items()), target.wrapper, loc)
-        return self.substitute(self.returns(self.implementation(target)), binding, place_origin(loc))
+        return self._given_back(self.implementation(target), binding, place_origin(loc))
+
+    def _given_back(self, function: sym.Function, binding: Mapping[str, v.Value], fresh: v.Origin) -> v.Value:
+        """What a call gives in the caller's terms; what a class method builds is of the class it is called on."""
+        called_on = binding.get(function.receiver or "")
+        if isinstance(called_on, v.ClassRef) and called_on.cls is not function.owner:
+            scope = Scope(function.module, function, binding)
+            mine = frozenset().union(*(self.holds(x) for x in binding.values()))
+            made = [
+                self.substitute(self.expr(stmt.value, scope), {}, fresh, mine)
+                for stmt in sym.statements(function.facts.body)
+                if isinstance(stmt, s.Return) and stmt.value is not None and _calls_name(stmt.value, function.receiver)
+            ]
+            if made:
+                return v.union(made)
+        return self.substitute(self.returns(function), binding, fresh)
 
     def implementation(self, target: v.FunctionRef) -> sym.Function:
         """The one concrete function behind a reference to an abstract method, or the function itself."""
@@ -633,7 +648,7 @@ class Inference:
             return v.union(self.awaited(o, origin) for o in value.options)
         if isinstance(value, v.Running) and not value.wrapper and not value.function.facts.is_generator:
             function = self.implementation(v.FunctionRef(value.function))
-            return self.substitute(self.returns(function), value.arguments(), origin)
+            return self._given_back(function, value.arguments(), origin)
         if isinstance(value, v.Running):
             return v.UNKNOWN
         if isinstance(value, v.Task):
@@ -802,6 +817,10 @@ class Inference:
             return found
         held = self.holds(found) or self.holds(binding.get(origin.name, v.UNKNOWN))
         return v.Session(value.is_async, next(iter(held)) if len(held) == 1 else None, value.autocommit)
+
+
+def _calls_name(expr: s.Expr, name: str | None) -> bool:
+    return isinstance(expr, s.Call) and isinstance(expr.func, s.Name) and expr.func.id == name
 
 
 def place_origin(loc: s.Loc) -> v.Origin:
