@@ -49,10 +49,12 @@ No error; the row is missing whenever that path is taken (two saves, one row).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Ended, ScopeEnd
+from sessionlint.effects.state import WriteKey
+from sessionlint.facts.shape import Loc
 from sessionlint.findings import Severity
 from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, described, local_place, write_steps
@@ -60,6 +62,9 @@ from sessionlint.rules.base import Draft, described, local_place, write_steps
 SEVERITY = Severity.ERROR
 DEFAULT = True
 YIELDS_TO = ("SES304", "SES320")
+
+#: ways out with the same write that are told one by one
+_TOLD_EACH = 3
 
 BAD = (
     """
@@ -243,24 +248,38 @@ async def subscribe_unless(name: str, keep: bool) -> bool:
 
 
 def check(analysis: Analysis) -> Iterator[Draft]:
-    """Yield a draft for every place that breaks the rule."""
-    told = set()
+    """Yield a draft for every way out that forgets a write; many ways with the same write are told as one."""
+    exits: dict[tuple[str, WriteKey], dict[Loc, tuple[Function, ScopeEnd | Ended]]] = {}
     for function, seen in _forgotten(analysis):
         write = seen.writes[-1]
         place = seen.loc if seen.leaving == "return" else local_place(write)
-        if (function.key, place) in told:
-            continue
-        told.add((function.key, place))
-        yield Draft(
-            function,
-            place,
-            f"`{function.qualname}` ends here without the commit its other paths make: {described(write)} is lost",
-            "commit on every path"
-            if isinstance(seen, Ended)
-            else "commit on every path, or open it with `maker.begin()`",
-            "rolled back when the request ends" if isinstance(seen, Ended) else "rolled back when the session closes",
-            write_steps(write),
-        )
+        exits.setdefault((function.key, write.key), {}).setdefault(place, (function, seen))
+    told = set()
+    for found in exits.values():
+        places = sorted(found)
+        for place in places if len(places) <= _TOLD_EACH else places[:1]:
+            function, seen = found[place]
+            if (function.key, place) not in told:
+                told.add((function.key, place))
+                yield _draft(function, seen, place, places[1:] if len(places) > _TOLD_EACH else ())
+
+
+def _draft(function: Function, seen: ScopeEnd | Ended, place: Loc, others: Sequence[Loc]) -> Draft:
+    write, ended = seen.writes[-1], isinstance(seen, Ended)
+    return Draft(
+        function,
+        place,
+        f"`{function.qualname}` ends here{_and_elsewhere(others)} without the commit its other paths make: "
+        f"{described(write)} is lost",
+        "commit on every path" if ended else "commit on every path, or open it with `maker.begin()`",
+        "rolled back when the request ends" if ended else "rolled back when the session closes",
+        write_steps(write),
+    )
+
+
+def _and_elsewhere(others: Sequence[Loc]) -> str:
+    """`` (and in 8 more places from line 725 on)``."""
+    return f" (and in {len(others)} more places from line {others[0].line} on)" if others else ""
 
 
 def _forgotten(analysis: Analysis) -> Iterator[tuple[Function, ScopeEnd | Ended]]:
