@@ -294,13 +294,16 @@ class Calls:
             targets = self._infer.classes.implementations(cls, function.name) or self._infer.classes.implementations(
                 function.owner, function.name
             )
-            targets = targets[:_MAX_TARGETS]
         if not targets:
             self._taint(frozenset().union(*(self._infer.holds(x) for x in binding.values())), state)
             return [state]
         out: list[State] = []
-        for one in targets:
+        # which implementation it is, is not known: what only some of them wait for is not said of the call
+        waits = all(frame.engine.result(one).summary.waits for one in targets)
+        for one in targets[:_MAX_TARGETS]:
             summary = frame.engine.result(one).summary
+            if not waits:
+                summary = replace(summary, waits=())
             bound = _as_implementation(one, function, binding)
             frame.edge(one, loc, "call")
             if summary.touches or summary.exposures or summary.opens:

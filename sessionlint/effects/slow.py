@@ -12,6 +12,8 @@ from sessionlint.project import symbols as sym
 
 #: modules whose functions are coroutines: nothing happens before they are awaited
 _COROUTINES = frozenset({"asyncio", "anyio", "trio"})
+#: how clients are asked; what they give back is the answer
+_VERBS = frozenset({"get", "post", "put", "patch", "delete", "head", "options", "request", "send"})
 #: what is awaited of a client without waiting for anybody else's work
 _QUIET = frozenset({"aclose", "close", "__aenter__", "__aexit__", "disconnect", "release", "set", "wait_closed"})
 
@@ -29,7 +31,7 @@ class Slow:
         """Whether a call of something outside, by its dotted path, waits for the world."""
         plain = dotted.replace("()", "")
         name = next((n for n in self._names if plain == n or plain.startswith(f"{n}.")), None)
-        if name is None:
+        if name is None or (not awaited and _is_answer(dotted, self._words.get(name, ()))):
             return False
         last = plain.rpartition(".")[2]
         if awaited:
@@ -47,6 +49,17 @@ class Slow:
         """Whether the configuration names this function, class or module of the project itself."""
         path = f"{function.module.dotted}.{function.qualname}"
         return any(f".{path}.".find(f".{name}.") >= 0 for name in self._own)
+
+
+def _is_answer(dotted: str, words: tuple[str, ...]) -> bool:
+    """``requests.get().json().get``: what is called belongs to an answer that is there already."""
+    made_by = dotted.split("()")[:-1]
+    for count in range(1, len(made_by) + 1):
+        call = "()".join(made_by[:count])
+        last = call.rpartition(".")[2]
+        if last in words or last in _VERBS or ("*" in words and _of_object(call)):
+            return True
+    return False
 
 
 def _of_object(dotted: str) -> bool:

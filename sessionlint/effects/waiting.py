@@ -78,6 +78,8 @@ class Waiting:
                 frame.note(Waited(loc, wait.kind, origin, wait.text, wait.path, wait.loc, own, since, wait.chain))
             if (transaction.open and wait.kind != "send") or transaction.unknown or not transaction.entry:
                 answered.add(origin)
+        if frame.handler_depth and wait.kind == "slow":
+            return  # a pause before the next attempt, a failure reported: no caller has to reckon with it
         key_of = (wait.kind, wait.path, wait.loc)
         known = self._waits.get(key_of)
         if known is not None:

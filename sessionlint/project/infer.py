@@ -290,6 +290,8 @@ class Inference:
                     found.append(self.expr(argument, Scope(module, caller)))
             if len(found) >= _MAX_SITES:
                 break
+        if any(isinstance(x, v.FunctionRef) for x in found) and any(isinstance(x, v.Unknown) for x in found):
+            return v.UNKNOWN  # a callback: which of several is called is not for the sites that can be told to say
         return v.union(strip(x) for x in found) if found else v.UNKNOWN
 
     def _is_call_of(self, target: v.Value, function: sym.Function) -> bool:

@@ -27,6 +27,7 @@ def test_option_and_catalogue_name_the_same_libraries() -> None:
         ("time.sleep", False),
         ("acme.client.Client.fetch", False),
         ("smtplib.SMTP", False),
+        ("aiohttp.ClientSession().get().json", True),  # reads the body
     ],
 )
 def test_waits(dotted: str, awaited: bool) -> None:
@@ -45,6 +46,9 @@ def test_waits(dotted: str, awaited: bool) -> None:
         ("boto3.client", False),
         ("httpxtra.get", True),
         ("openai.OpenAI", False),
+        ("requests.get().json().get", False),  # a dictionary of the answer
+        ("httpx.AsyncClient().get().json().get", False),
+        ("boto3.client().get_object().get", False),
     ],
 )
 def test_does_not_wait(dotted: str, awaited: bool) -> None:
