@@ -84,7 +84,7 @@ def _wrapped(document: Document, block: Wrap, edits: list[Edit]) -> list[Edit]:
 
 
 def _statement_at(document: Document, offset: int) -> ast.stmt:
-    for node in ast.walk(document.tree):
+    for node in document.nodes:
         if isinstance(node, ast.stmt) and document.start(node) == offset:
             return node
     raise Uneditable("a statement that was to be moved is not there")

@@ -109,7 +109,7 @@ class Document:
     @cached_property
     def unit(self) -> str:
         """One step of indentation, as the file writes it."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             body = getattr(node, "body", None)
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.For, ast.With)):
                 inner, outer = self.indentation(body[0]), self.indentation(node)  # type: ignore[index]
@@ -120,8 +120,28 @@ class Document:
     # ---- nodes -----------------------------------------------------------------------------------------------------
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree, outermost first."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
+    def bound_names(self) -> frozenset[str]:
+        """Every name the file binds anywhere: shadowing is never worth a guess."""
+        found: set[str] = set()
+        for node in self.nodes:
+            if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+                found.add(node.id)
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                found.add(node.name)
+            elif isinstance(node, ast.arg):
+                found.add(node.arg)
+            elif isinstance(node, ast.alias):
+                found.add((node.asname or node.name).partition(".")[0])
+        return frozenset(found)
+
+    @cached_property
     def _parents(self) -> dict[ast.AST, ast.AST]:
-        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         return self._parents.get(node)
@@ -169,7 +189,7 @@ class Document:
 
     def function(self, facts: s.FunctionFacts) -> ast.FunctionDef | ast.AsyncFunctionDef:
         """The definition of a function of the facts. Raises ``LookupError`` where the two do not fit."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 if node.name == facts.name and node.lineno == facts.loc.line:
                     return node
@@ -177,7 +197,7 @@ class Document:
 
     def cls(self, facts: s.ClassFacts) -> ast.ClassDef:
         """The definition of a class of the facts. Raises ``LookupError`` where the two do not fit."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ClassDef) and node.name == facts.name and node.lineno == facts.loc.line:
                 return node
         raise LookupError(f"{self.file}: no definition of {facts.name} on line {facts.loc.line}")
@@ -186,7 +206,7 @@ class Document:
         """The innermost node of a kind that covers a place."""
         first, last = self.offset(place.line, place.column), self.offset(place.end_line, place.end_column)
         best: _Node | None = None
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, kind) and self.start(node) <= first and last <= self.end(node):
                 if best is None or self.end(node) - self.start(node) <= self.end(best) - self.start(best):
                     best = node
@@ -208,7 +228,7 @@ class Document:
     def string_lines(self) -> frozenset[int]:
         """Lines that begin inside a string: their leading white space is content."""
         inside: set[int] = set()
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno != node.lineno:
                 if isinstance(node, ast.JoinedStr) or isinstance(node.value, (str, bytes)):
                     inside.update(range(node.lineno + 1, (node.end_lineno or node.lineno) + 1))

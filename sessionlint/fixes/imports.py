@@ -29,28 +29,13 @@ def spelled(document: Document, module: str, name: str, at: int | None = None) -
             for alias in node.names:
                 if alias.name == module and (alias.asname or "." not in module):
                     return f"{alias.asname or alias.name}.{name}", None
-    if name in _bound(document):
+    if name in document.bound_names:
         raise LookupError(f"`{name}` means something else in {document.file}")
     return name, NeededImport(document.file, module, name)
 
 
 def _module_of(node: ast.ImportFrom) -> str:
     return "." * node.level + (node.module or "")
-
-
-def _bound(document: Document) -> frozenset[str]:
-    """Every name the file binds anywhere: shadowing is never worth a guess."""
-    found: set[str] = set()
-    for node in ast.walk(document.tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
-            found.add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            found.add(node.name)
-        elif isinstance(node, ast.arg):
-            found.add(node.arg)
-        elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
-    return frozenset(found)
 
 
 def added(document: Document, needed: list[NeededImport], own: frozenset[str]) -> list[Edit]:
@@ -186,10 +171,8 @@ def _after_docstring(document: Document) -> tuple[int, str]:
 
 def unused(document: Document, names: set[str]) -> list[Edit]:
     """Edits that take top-level imports out whose name the file no longer uses (nor exports in ``__all__``)."""
-    used = {node.id for node in ast.walk(document.tree) if isinstance(node, ast.Name)}
-    used |= {
-        node.value for node in ast.walk(document.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    used = {node.id for node in document.nodes if isinstance(node, ast.Name)}
+    used |= {node.value for node in document.nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     edits = []
     for node in document.tree.body:
         if not isinstance(node, (ast.ImportFrom, ast.Import)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from sessionlint.effects import Analysis
 from sessionlint.facts import shape as s
@@ -77,19 +78,32 @@ def _search(analysis: Analysis, names: set[str], means, owners: set[str]) -> Ref
         if not names & module.facts.names:
             continue
         knows = bool(owners & module.facts.names)
-        for caller, top in _expressions(module):
-            scope = Scope(module, caller)
-            for expr, around in _with_calls(top):
-                if sym.last_name(expr) not in names or not isinstance(expr, (s.Name, s.Attribute)):
-                    continue
-                value = infer.expr(expr, scope)
-                if not means(value):
-                    called = around is not None and around.func is expr
-                    if called and knows and isinstance(value, v.Unknown) and isinstance(expr, s.Attribute):
-                        found.doubts.append(Use(module, caller, expr, around))
-                    continue
-                _sort(found, Use(module, caller, expr, around))
+        mentions = _mentions(analysis, module)
+        for use in (use for name in sorted(names) for use in mentions.get(name, ())):
+            value = infer.expr(use.expr, Scope(module, use.caller))
+            if means(value):
+                _sort(found, use)
+            elif use.call is not None and use.call.func is use.expr and knows:
+                if isinstance(value, v.Unknown) and isinstance(use.expr, s.Attribute):
+                    found.doubts.append(use)
     return found
+
+
+#: names mentioned in a file, by analysis and path: a project with many findings asks for many functions
+_KNOWN: WeakKeyDictionary[Analysis, dict[str, dict[str, list[Use]]]] = WeakKeyDictionary()
+
+
+def _mentions(analysis: Analysis, module: sym.Module) -> dict[str, list[Use]]:
+    """Every name and attribute a file mentions, by its last word."""
+    by_file = _KNOWN.setdefault(analysis, {})
+    known = by_file.get(module.path)
+    if known is None:
+        known = by_file[module.path] = {}
+        for caller, top in _expressions(module):
+            for expr, around in _with_calls(top):
+                if isinstance(expr, (s.Name, s.Attribute)):
+                    known.setdefault(sym.last_name(expr) or "", []).append(Use(module, caller, expr, around))
+    return known
 
 
 def _sort(found: References, use: Use) -> None:

@@ -38,7 +38,7 @@ def propose(program: Program, findings: Sequence[Finding]) -> Iterator[Group | R
 
 def _loop(document: Document, finding: Finding) -> ast.For | ast.AsyncFor | None:
     """The loop a finding is about: the one whose iterable or header it points at, else the innermost around it."""
-    for node in ast.walk(document.tree):
+    for node in document.nodes:
         if isinstance(node, (ast.For, ast.AsyncFor)):
             if document.line_of(document.start(node)) <= finding.place.line <= (node.iter.end_lineno or 0):
                 return node

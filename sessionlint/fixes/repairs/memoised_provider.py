@@ -200,7 +200,7 @@ class _Memo:
         mine = {*ast.walk(self.guard), *ast.walk(self.leave)}
         starts: list[ast.stmt] = []
         statements: list[ast.stmt] = []
-        for node in ast.walk(self.document.tree):
+        for node in self.document.nodes:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and node is not self.assign and _starts(node, name):
                 starts.append(node)
             elif isinstance(node, ast.Global) and name in node.names:
@@ -210,7 +210,7 @@ class _Memo:
         inner = set(ast.walk(self.document.cls(cls.facts))) if cls is not None else set()
         others = [
             n
-            for n in ast.walk(self.document.tree)
+            for n in self.document.nodes
             if n not in mine
             and (
                 (isinstance(n, ast.Attribute) and n.attr == name and (n in inner or not _of_self(n)))
