@@ -5,6 +5,8 @@ The only place that sees the whole pipeline. Must not print and must not know th
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -158,6 +160,27 @@ class Judged:
 
 def judged(request: Request, project: Project) -> Judged:
     """Analyse and judge; must run on a deep stack (``extraction.with_deep_stack``)."""
+    with _frozen():
+        return _judged(request, project)
+
+
+@contextlib.contextmanager
+def _frozen() -> Iterator[None]:
+    """Facts and modules live to the end: the collector need not look through them again and again.
+
+    A host that froze objects of its own is left alone, because thawing is all or nothing.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _judged(request: Request, project: Project) -> Judged:
     from sessionlint.rules import registry
 
     analysis = analyse(project)
