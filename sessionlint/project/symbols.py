@@ -189,6 +189,7 @@ class SymbolTable:
     def __init__(self, files: Sequence[s.FileFacts]) -> None:
         self.modules: dict[str, Module] = {}
         self._by_tail: dict[str, list[Module]] = defaultdict(list)
+        self._found: dict[tuple[str, str], Module | None] = {}
         self._packages: set[str] = set()
         self._folders: set[str] = set()
         self.functions: dict[str, Function] = {}
@@ -244,6 +245,12 @@ class SymbolTable:
 
     def find_module(self, dotted: str, importer: Module) -> Module | None:
         """The project's module an absolute import of ``dotted`` means in ``importer``, or None for outside."""
+        key = (dotted, importer.path.rpartition("/")[0])  # nothing but the folder of the importer matters
+        if key not in self._found:
+            self._found[key] = self._find_module(dotted, importer)
+        return self._found[key]
+
+    def _find_module(self, dotted: str, importer: Module) -> Module | None:
         head = dotted.partition(".")[0]
         if head in _STDLIB:
             return None
