@@ -40,7 +40,7 @@ from sessionlint.effects.summary import (
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.infer import Scope
+from sessionlint.project.infer import Scope, place_origin
 
 if TYPE_CHECKING:
     from sessionlint.effects.engine import Engine
@@ -370,7 +370,7 @@ class Frame:
         if isinstance(stmt, s.AnnotatedAssign):
             if stmt.value is None:
                 return states
-            return self._assign((stmt.target,), stmt.value, states, stmt.loc)
+            return self._assign((stmt.target,), stmt.value, states, stmt.loc, stmt.annotation)
         if isinstance(stmt, s.AugmentedAssign):
             states = self.effects(stmt.value, states)
             for state in states:
@@ -415,10 +415,19 @@ class Frame:
                     state.env[binding.local] = self.infer.symbol(symbol)
         return states
 
-    def _assign(self, targets: tuple[s.Expr, ...], value: s.Expr, states: list[State], loc: s.Loc) -> list[State]:
+    def _assign(
+        self,
+        targets: tuple[s.Expr, ...],
+        value: s.Expr,
+        states: list[State],
+        loc: s.Loc,
+        declared: s.Expr | None = None,
+    ) -> list[State]:
         states = self.effects(value, states)
         for state in states:
             found = self.value(value, state)
+            if declared is not None and isinstance(found, (v.Unknown, v.ExternalObject)):
+                found = self._declared(declared, found, value.loc)
             for target in targets:
                 if isinstance(target, s.Collection) and isinstance(value, s.Collection):
                     pairs = list(zip(target.items, value.items, strict=False))
@@ -428,6 +437,13 @@ class Frame:
                         continue
                 self._assign_one(target, found, value, state, loc)
         return states
+
+    def _declared(self, annotation: s.Expr, found: v.Value, loc: s.Loc) -> v.Value:
+        """What a local is said to be where its value tells nothing: ``db: AsyncSession = request["db"]``."""
+        value = self.infer.annotations.value(annotation, self.function.module, self.function)
+        if self.infer.holds(v.reroot(value, origin := v.Origin("dependency", place_origin(loc).name))):
+            return v.reroot(value, origin)
+        return found
 
     def _assign_one(self, target: s.Expr, found: v.Value, expr: s.Expr, state: State, loc: s.Loc) -> None:
         if isinstance(target, s.Name):

@@ -272,7 +272,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         origins = [o for o in seen.origins if _is_lent(o, function)]
         if not origins or seen.kind.startswith("thread"):
             continue
-        name = f"`{spelled(origins[0])}`" if origins[0].kind == "param" else "the session opened here"
+        name = _named(origins[0])
         if seen.kind == "background":
             message = f"{name} is handed to `{seen.work}`, which runs after the response"
             label = _after_response(analysis)
@@ -280,6 +280,12 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             message = f"{name} is handed to the task `{seen.work}`, which outlives the scope that closes it"
             label = "closed while the task still uses it; the closed session reopens and leaks"
         yield Draft(function, seen.loc, message, "pass ids, and open a session inside the job", label)
+
+
+def _named(origin: v.Origin) -> str:
+    if origin.kind == "param":
+        return f"`{spelled(origin)}`"
+    return "the session of the framework" if origin.kind == "dependency" else "the session opened here"
 
 
 def _is_lent(origin: v.Origin, function: Function) -> bool:
