@@ -210,7 +210,7 @@ class Frame:
         for exit_ in normal:
             for key, transaction in exit_.state.sessions.items():
                 writes = tuple(w for w in transaction.pending if w.kind != "consumer" and not w.exposed)
-                if exit_.state.deliberate or transaction.unknown:
+                if exit_.state.deliberate or transaction.unknown or _refused(exit_.state, key):
                     continue
                 if key.kind == "param" and key.name not in self._entities and writes:
                     leaving = "return" if exit_.kind == "return" else "end"
@@ -722,6 +722,12 @@ class Frame:
                     after.env = dict(outer)
                     out.append(after)
         return settle(out)
+
+
+def _refused(state: State, key: v.Origin) -> bool:
+    """A handler swallowed a failed flush or commit of the session: what it holds can only be rolled back."""
+    broken = state.broken.get(key)
+    return broken is not None and broken.statement in {"flush", "commit"}
 
 
 def _returned_parts(state: State) -> tuple[tuple[str, str], ...]:

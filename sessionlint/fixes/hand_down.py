@@ -340,14 +340,23 @@ class Plan:
 
     def _ask(self, function: sym.Function, name: str) -> None:
         document = self._document(function.module)
+        aliased = signatures.add_alias(self.program, function, self._provider(), name)
+        if aliased is not None:
+            self.edits.append(aliased)
+            return
         text = f"{name}: {self._annotation(document)} = {self._marker(function.module)}"
         self.edits.append(signatures.add_last(document, self._node(function), text))
 
-    def _marker(self, module: sym.Module) -> str:
-        """``Depends(get_db)`` as a file writes it."""
+    def _provider(self) -> sym.Function:
+        """The project's own dependency for the session."""
         provider = dependency_for(self.program, self.source.symbol, self.source.is_async)
         if isinstance(provider, str):
             raise Refused(provider, self._step(self.source.function, "the session is opened in this function"))
+        return provider
+
+    def _marker(self, module: sym.Module) -> str:
+        """``Depends(get_db)`` as a file writes it."""
+        provider = self._provider()
         document = self._document(module)
         depends = signatures.written(document, *signatures.depends_of(document), self.imports)
         return f"{depends}({signatures.name_of(self.program, module, provider, self.imports)})"

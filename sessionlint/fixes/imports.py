@@ -190,7 +190,12 @@ def unused(document: Document, names: set[str]) -> list[Edit]:
 def _line_out(document: Document, node: ast.stmt) -> Edit:
     """A whole import statement, and the blank line that set it apart where nothing of its section is left."""
     first, last = document.line_of(document.start(node)), node.end_lineno or node.lineno
-    above = document.line_text(first - 1).strip() if first > 1 else ""
+    body = document.tree.body
+    at = body.index(node)
+    above = first > 1 and bool(document.line_text(first - 1).strip())
+    if above and not isinstance(body[at - 1] if at else None, (ast.Import, ast.ImportFrom)):
+        # right below the docstring: the blank line behind it was there for this section only
+        above = not isinstance(body[at + 1] if at + 1 < len(body) else None, (ast.Import, ast.ImportFrom))
     if not above and last < document.line_of(len(document.text)) and not document.line_text(last + 1).strip():
         last += 1
     return Edit(document.file, document.line_start(first), document.line_start(last + 1), "")

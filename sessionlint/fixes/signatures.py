@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
+from sessionlint.fixes import references
+from sessionlint.fixes.aliases import alias_of
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, NeededImport
 from sessionlint.fixes.imports import spelled
@@ -38,6 +40,17 @@ def add_last(document: Document, node: ast.FunctionDef | ast.AsyncFunctionDef, t
     if node.args.defaults:
         anchor = node.args.defaults[-1]
     return _after(document, node, anchor, text, last)
+
+
+def add_required(document: Document, node: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> Edit:
+    """A parameter without a default behind all others that have none."""
+    arguments = [*node.args.posonlyargs, *node.args.args]
+    if not arguments or not node.args.defaults:
+        return add_last(document, node, text)
+    start = document.start(arguments[-len(node.args.defaults)])
+    line = document.text[document.line_start(document.line_of(start)) : start]
+    apart = not line.strip() and document.line_of(start) != node.lineno
+    return Edit(document.file, start, start, f"{text},\n{line}" if apart else f"{text}, ")
 
 
 def _after(document: Document, node: ast.AST, anchor: ast.AST, text: str, begins: ast.AST | None = None) -> Edit:
@@ -131,6 +144,9 @@ def depends(
     is_async = flavours.pop()
     name = fresh_name(node, tuple(dict.fromkeys((wanted, *NAMES))) if wanted else NAMES)
     needed: list[NeededImport] = []
+    aliased = add_alias(program, function, provider, name, scope)
+    if aliased is not None:
+        return Held(name, is_async), [aliased], ()
     try:
         kind = written(document, *session_class(is_async), needed)
         marker = written(document, *depends_of(document), needed)
@@ -140,6 +156,18 @@ def depends(
     options = f', scope="{scope}"' if scope else ""
     edit = add_last(document, node, f"{name}: {kind} = {marker}({source}{options})")
     return Held(name, is_async), [edit], tuple(needed)
+
+
+def add_alias(
+    program: Program, function: sym.Function, provider: sym.Function, name: str, scope: str = ""
+) -> Edit | None:
+    """``name: DBSession`` where the file has such an alias and no call by position would shift; else None."""
+    document = program.document(function.module.path)
+    node = document.function(function.facts)
+    alias = alias_of(program, function.module, provider, scope)
+    if not alias or (node.args.defaults and references.of_functions(program.analysis, [function]).calls):
+        return None
+    return add_required(document, node, f"{name}: {alias}")
 
 
 def depends_of(document: Document) -> tuple[str, str]:

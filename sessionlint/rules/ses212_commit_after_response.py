@@ -66,8 +66,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import Committed, Created, DrivenProvider, Ended
-from sessionlint.effects.requests import Provided, provided
+from sessionlint.effects.late_commits import relying, written_commit
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import Severity
 from sessionlint.project.frameworks import fastapi
@@ -315,16 +314,7 @@ async def visit(page: str, db: AsyncSession = Depends(get_db)) -> None:
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     known = fastapi.lifecycle(analysis.settings.versions.get("fastapi"))
-    relying: dict[str, list[tuple[Function, Provided]]] = {}
-    for function, seen in analysis.observations(Ended) if known.late else ():
-        name = analysis.entries.names.get(function.key, "")
-        if analysis.entries.kind(function) != "route" or name.startswith("WEBSOCKET"):
-            continue
-        for one in provided(analysis, function, seen.origin.name):
-            provider = _opener(analysis, one.provider)
-            if one.scope != "function" and _commits(analysis, provider):
-                relying.setdefault(provider.key, []).append((function, one))
-    for key, endpoints in relying.items():
+    for key, endpoints in (relying(analysis) if known.late else {}).items():
         provider = analysis.table.functions[key]
         first = analysis.entries.names.get(endpoints[0][0].key, endpoints[0][0].qualname)
         count = len({f.key for f, _ in endpoints})
@@ -349,38 +339,10 @@ def _reason(known: fastapi.Lifecycle) -> str:
     return f"{known.text} runs the code after `yield` that late" + (f"; {known.other}" if known.other else "")
 
 
-def _opener(analysis: Analysis, provider: Function) -> Function:
-    """The provider that commits: behind a dependency that only hands on what another provides, the other one."""
-    seen = {provider.key}
-    while True:
-        inner = [
-            o.provider
-            for o in analysis.result(provider).observations
-            if isinstance(o, (Created, DrivenProvider)) and o.provider is not None and o.provider.key not in seen
-        ]
-        if len(inner) != 1 or _written_commit(analysis, provider) is not None:
-            return provider
-        provider = inner[0]
-        seen.add(provider.key)
-
-
-def _commits(analysis: Analysis, provider: Function) -> bool:
-    """Whether the code after the dependency's yield commits; where it may or may not, a commit must be written there."""
-    after = set((analysis.result(provider).after_yield or {}).values())
-    return "commit" in after or ("maybe" in after and _written_commit(analysis, provider) is not None)
-
-
 def _commit_of(analysis: Analysis, provider: Function) -> Loc:
     """The commit after the yield; the yield where the end of its block commits."""
-    written = _written_commit(analysis, provider)
+    written = written_commit(analysis, provider)
     if written is not None:
         return written
     yields = [e.loc for e in analysis.result(provider).events if e.kind == "yield"]
     return yields[-1] if yields else provider.facts.loc
-
-
-def _written_commit(analysis: Analysis, provider: Function) -> Loc | None:
-    result = analysis.result(provider)
-    yields = [e.loc for e in result.events if e.kind == "yield"]
-    commits = sorted(o.loc for o in result.observations if isinstance(o, Committed))
-    return next((loc for loc in commits if yields and loc > yields[0]), None)

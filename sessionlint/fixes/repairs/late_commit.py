@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
+from sessionlint.effects.late_commits import relying
 from sessionlint.effects.observations import Ended
-from sessionlint.findings import Finding, FixSafety
+from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes import references
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, Group, NeededImport, Refusal
@@ -37,7 +38,7 @@ def propose(program: Program, findings: Sequence[Finding]) -> Iterator[Group | R
             title = f'end `{provider.name}` before the response, with `scope="function"` in every use'
             yield Group(title, (finding,), FixSafety.UNSAFE, edits)
         else:
-            yield _committing(program, finding)
+            yield _committing(program, provider, finding)
 
 
 def _scoped(program: Program, provider: sym.Function) -> tuple[Edit, ...]:
@@ -77,26 +78,21 @@ def _needs_it_longer(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return False
 
 
-def _committing(program: Program, finding: Finding) -> Group | Refusal:
-    """The endpoints in the finding's trace commit before they return."""
+def _committing(program: Program, provider: sym.Function, finding: Finding) -> Group | Refusal:
+    """The endpoints that leave their writes to the provider commit before they return."""
     title = "commit in the endpoints before they return"
     edits: list[Edit] = []
     imports: list[NeededImport] = []
-    for key, kind in program.analysis.entries.kinds.items():
-        function = program.analysis.table.functions[key]
-        concerned = any(
-            s.place.file == function.module.path and s.message.startswith(f"{function.qualname} ")
-            for s in finding.trace
-        )
-        if kind != "route" or not concerned:
-            continue
+    endpoints = {f.key: f for f, _ in relying(program.analysis).get(provider.key, ())}
+    for function in endpoints.values():
         ends = program.observations(function, Ended)
         try:
             more, needed = entry_commits(program, function, ends)
         except NoCommit as problem:
-            return Refusal((finding,), title, f"`{function.qualname}`: {problem}")
+            where = Step(program.analysis.place(function, function.facts.loc), f"`{function.qualname}` is one of them")
+            return Refusal((finding,), title, f"`{function.qualname}`: {problem}", (where,))
         edits.extend(more)
         imports.extend(needed)
     if not edits:
         return Refusal((finding,), title, "the endpoints that rely on it cannot be seen")
-    return Group(title, (finding,), FixSafety.UNSAFE, tuple(edits), tuple(imports))
+    return Group(title, (finding,), FixSafety.UNSAFE, tuple(dict.fromkeys(edits)), tuple(imports))

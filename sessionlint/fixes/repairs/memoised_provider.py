@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, Group, Refusal
+from sessionlint.fixes.leftovers import empty_constructor, taken_out
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.rewrite import delete, delete_all, is_one_liner, replace, unwrap
 from sessionlint.project import symbols as sym
@@ -193,7 +194,7 @@ class _Memo:
         return None
 
     def _declaration(self, program: Program, function: sym.Function) -> Iterator[Edit]:
-        """Where the memo starts as None, and its ``global``: gone where nobody else speaks of it."""
+        """Where the memo is made None, and its ``global``: gone where nobody reads it."""
         if isinstance(self.target, ast.Subscript):
             return
         name = self.target.attr if isinstance(self.target, ast.Attribute) else ast.unparse(self.target)
@@ -221,14 +222,20 @@ class _Memo:
         elsewhere = any(foreign.search(s) for f, s in program.sources.items() if f != self.document.file)
         if cls is not None and program.analysis.infer.classes.subclasses(cls):
             elsewhere = True
-        starts = [s for s in starts if cls is None or s in inner]
-        around = self.document.function(function.facts)
-        for stmt in statements:
-            assert isinstance(stmt, ast.Global)
-            if stmt in ast.walk(around) and len(stmt.names) == 1:
-                yield delete(self.document, stmt)
-        if not others and not elsewhere and len(starts) == 1:
-            yield delete(self.document, starts[0])
+        if isinstance(self.target, ast.Attribute):
+            starts = [s for s in starts if s in inner]
+        around = set(ast.walk(self.document.function(function.facts)))
+        alone = [s for s in statements if isinstance(s, ast.Global) and len(s.names) == 1]
+        if others or elsewhere:
+            yield from taken_out(self.document, [s for s in alone if s in around])
+            return
+        gone: list[ast.stmt] = [*starts, *(alone if len(alone) == len(statements) else ())]
+        empty = empty_constructor(program, self.document, cls, set(gone)) if cls is not None else None
+        if empty is not None:
+            yield empty
+            gone = [s for s in gone if not empty.start <= self.document.start(s) < empty.end]
+        if len(alone) == len(statements):
+            yield from taken_out(self.document, gone)
 
     def _keeps_state(self, program: Program, function: sym.Function) -> bool:
         from sessionlint.project.infer import Scope
