@@ -26,7 +26,29 @@ def taken_out(document: Document, stmts: Sequence[ast.stmt]) -> Iterator[Edit]:
                 break
             run.append(later)
         done.update(run)
-        yield delete_all(document, run)
+        yield _with_blank_lines(document, run, delete_all(document, run))
+
+
+def _with_blank_lines(document: Document, run: Sequence[ast.stmt], edit: Edit) -> Edit:
+    """Without the blank lines that set the statements apart, so that no wider gap than before is left."""
+    block = document.block(run[0])
+    if edit.text or not all(stands_alone(document, stmt) for stmt in run) or block[-1] is run[-1]:
+        return edit
+    first, last = document.line_of(edit.start), run[-1].end_lineno or run[-1].lineno
+    above = _blank(document, first - 1, -1)
+    below = _blank(document, last + 1, 1)
+    heads_a_block = block[0] is run[0] and not above and document.parent(run[0]) is not document.tree
+    spare = below if heads_a_block else min(above, below)
+    return Edit(document.file, edit.start, document.line_start(last + 1 + spare), "")
+
+
+def _blank(document: Document, line: int, step: int) -> int:
+    """How many blank lines follow each other from a line on."""
+    count = 0
+    while 0 < line < document.line_of(len(document.text)) and not document.line_text(line).strip():
+        count += 1
+        line += step
+    return count
 
 
 def empty_constructor(program: Program, document: Document, cls: sym.Class, gone: set[ast.stmt]) -> Edit | None:

@@ -201,29 +201,19 @@ class _Memo:
         mine = {*ast.walk(self.guard), *ast.walk(self.leave)}
         starts: list[ast.stmt] = []
         statements: list[ast.stmt] = []
+        cls = function.owner if isinstance(self.target, ast.Attribute) else None
+        inner = set(ast.walk(self.document.cls(cls.facts))) if cls is not None else set()
         for node in self.document.nodes:
             if isinstance(node, (ast.Assign, ast.AnnAssign)) and node is not self.assign and _starts(node, name):
-                starts.append(node)
-            elif isinstance(node, ast.Global) and name in node.names:
+                if self._same(node.target if isinstance(node, ast.AnnAssign) else node.targets[0], inner):
+                    starts.append(node)
+            elif isinstance(node, ast.Global) and name in node.names and cls is None:
                 statements.append(node)
-        mine.update(inner for start in starts for inner in ast.walk(start))
-        cls = function.owner
-        inner = set(ast.walk(self.document.cls(cls.facts))) if cls is not None else set()
-        others = [
-            n
-            for n in self.document.nodes
-            if n not in mine
-            and (
-                (isinstance(n, ast.Attribute) and n.attr == name and (n in inner or not _of_self(n)))
-                or (isinstance(n, ast.Name) and n.id == name)
-            )
-        ]
-        foreign = re.compile(rb"(?<!\bself)(?<!\bcls)\." + name.encode() + rb"\b")
-        elsewhere = any(foreign.search(s) for f, s in program.sources.items() if f != self.document.file)
+        mine.update(one for start in starts for one in ast.walk(start))
+        others = [n for n in self.document.nodes if n not in mine and self._mentions(n, name, inner)]
+        elsewhere = _spoken_of(program, self.document, name)
         if cls is not None and program.analysis.infer.classes.subclasses(cls):
             elsewhere = True
-        if isinstance(self.target, ast.Attribute):
-            starts = [s for s in starts if s in inner]
         around = set(ast.walk(self.document.function(function.facts)))
         alone = [s for s in statements if isinstance(s, ast.Global) and len(s.names) == 1]
         if others or elsewhere:
@@ -236,6 +226,22 @@ class _Memo:
             gone = [s for s in gone if not empty.start <= self.document.start(s) < empty.end]
         if len(alone) == len(statements):
             yield from taken_out(self.document, gone)
+
+    def _same(self, node: ast.expr, inner: set[ast.AST]) -> bool:
+        """Whether a target of the memo's name is the memo: of its class, or no attribute of any class."""
+        if isinstance(self.target, ast.Attribute):
+            return node in inner and (isinstance(node, ast.Attribute) or self.document.function_around(node) is None)
+        return isinstance(node, ast.Name) and (
+            self.document.function_around(node) is not None or self.document.enclosing(node, ast.ClassDef) is None
+        )
+
+    def _mentions(self, node: ast.AST, name: str, inner: set[ast.AST]) -> bool:
+        """Whether a place speaks of the memo, or may."""
+        if isinstance(node, ast.Constant):
+            return node.value == name
+        if isinstance(node, ast.Attribute):
+            return node.attr == name and (node in inner or not _of_self(node))
+        return isinstance(node, ast.Name) and node.id == name and self._same(node, inner)
 
     def _keeps_state(self, program: Program, function: sym.Function) -> bool:
         from sessionlint.project.infer import Scope
@@ -265,6 +271,18 @@ def _asks_whether_missing(test: ast.expr, target: ast.expr) -> bool:
 
 def _of_self(node: ast.Attribute) -> bool:
     return isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}
+
+
+def _spoken_of(program: Program, document: Document, name: str) -> bool:
+    """Whether another file reaches for the name: as an attribute, in an import, or in a string (to patch it)."""
+    word = name.encode()
+    reached = re.compile(rb"(?<!\bself)(?<!\bcls)\.%b\b|[\"']%b[\"']|\bimport\b[^\n(]*\b%b\b" % (word, word, word))
+    listed = re.compile(rb"\bimport\s*\([^)]*\b%b\b" % word)
+    return any(
+        reached.search(source) or listed.search(source)
+        for file, source in program.sources.items()
+        if file != document.file
+    )
 
 
 def _starts(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
