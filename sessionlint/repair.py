@@ -14,6 +14,7 @@ from sessionlint.fixes import disk
 from sessionlint.fixes.document import Document, Uneditable
 from sessionlint.fixes.engine import Means, Outcome, repair
 from sessionlint.fixes.program import Program
+from sessionlint.fixes.proposals import Proposals
 from sessionlint.fixes.verify import Verifier
 from sessionlint.run import Project, Request, gather, in_paths, judged
 from sessionlint.selection import CommandLine, is_selected
@@ -25,12 +26,16 @@ _ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Order:
-    """What to repair: the findings of ``request`` (its paths and selected rules); ``write`` False changes nothing."""
+    """What to repair: the findings of ``request`` (its paths and selected rules); ``write`` False changes nothing.
+
+    ``propose`` gives the groups of a migration instead.
+    """
 
     request: Request
     unsafe: bool = False
     write: bool = True
     verify: str = ""
+    propose: Callable[[Program], Proposals] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ def _attempt(order: Order, verifier: Verifier | None, moved: Mapping[str, str]) 
             order.unsafe,
             closed,
             verifier.confirm if verifier is not None and order.write else None,
+            order.propose,
         )
         return repair(analysed(project.sources), means)
 

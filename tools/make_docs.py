@@ -33,7 +33,7 @@ GROUPS = {
 }
 EXIT_CODES = {
     "CLEAN": "nothing found at or above `--fail-on`; or the command did what it was asked",
-    "FINDINGS": "findings at or above `--fail-on`; `fix --diff` would change something",
+    "FINDINGS": "findings at or above `--fail-on`; `--diff` would change something; `migrate` refused some",
     "USAGE": "wrong usage, bad configuration, a baseline that cannot be used, or nothing to check",
     "INTERNAL": "a fault of sessionlint; what the other rules found is still reported",
     "INTERRUPTED": "Ctrl-C",

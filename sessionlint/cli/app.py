@@ -18,6 +18,7 @@ from sessionlint.config.errors import ConfigErrors, did_you_mean
 COMMANDS = (
     "check",
     "fix",
+    "migrate",
     "baseline",
     "explain",
     "rules",

@@ -15,7 +15,7 @@ from sessionlint.fixes.compose import compose
 from sessionlint.fixes.document import Uneditable
 from sessionlint.fixes.edits import Group, Refusal
 from sessionlint.fixes.program import Program
-from sessionlint.fixes.proposals import propose
+from sessionlint.fixes.proposals import Proposals, propose
 
 MOST_ROUNDS = 25
 #: findings that a repair may leave behind, because a later round of the same run repairs them
@@ -41,6 +41,8 @@ class Means:
     unsafe: bool = False
     closed: Callable[[str], str] = lambda _file: ""
     confirm: Callable[[Mapping[str, bytes], Mapping[str, bytes]], str] | None = None
+    #: what is proposed instead of repairs of findings; such a group has no consequences of its own
+    propose: Callable[[Program], Proposals] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,8 @@ class _Run:
 
     def round(self) -> bool:
         """Propose, try, keep what holds. Whether anything changed."""
-        proposals = propose(self.program, self._wanted)
+        own = self.means.propose
+        proposals = own(self.program) if own is not None else propose(self.program, self._wanted)
         self.refused = list(proposals.refusals)
         self.withheld = []
         candidates = self._admitted(proposals.groups)
@@ -114,7 +117,7 @@ class _Run:
         for group, after, fault in broken:
             # consequences are worked out on the base that the group was tried on, so one such repair ends the round
             missing: list[Refusal] = []
-            if not kept and after is not None and self._completed(group, after, missing):
+            if own is None and not kept and after is not None and self._completed(group, after, missing):
                 return True
             self.refused.append(Refusal(group.findings, group.title, *_because(fault, missing)))
         return bool(kept)

@@ -187,7 +187,7 @@ def written(document: Document, module: str, name: str, needed: list[NeededImpor
 
 
 def name_of(
-    program: Program, importer: sym.Module, target: sym.Function | sym.Global, needed: list[NeededImport]
+    program: Program, importer: sym.Module, target: sym.Function | sym.Global | sym.Class, needed: list[NeededImport]
 ) -> str:
     """How ``importer`` writes a module-level name of another file; adds the import it needs to ``needed``."""
     document = program.document(importer.path)
@@ -203,7 +203,7 @@ def name_of(
     return written(document, module_path(program, importer, target.module), target.name, needed)
 
 
-def _same(found: sym.Symbol | None, wanted: sym.Function | sym.Global) -> bool:
+def _same(found: sym.Symbol | None, wanted: sym.Symbol) -> bool:
     return (
         isinstance(found, sym.Global)
         and isinstance(wanted, sym.Global)

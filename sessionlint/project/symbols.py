@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from sessionlint.facts import shape as s
+from sessionlint.project.shipped import outline
 
 _STDLIB = frozenset(sys.stdlib_module_names)
 _TEST_PARTS = frozenset({"test", "tests", "testing", "conftest", "e2e"})
@@ -200,8 +201,12 @@ class SymbolTable:
         #: folders at the top that the project itself imports from: what lies in them is inside a package
         self._top_packages = heads & {folder for folder in self._folders if "/" not in folder}
         self._lookups: dict[tuple[str, str], Symbol | None] = {}
+        self._shipped: Module | None = None
 
     def _add(self, module: Module) -> None:
+        _define(module)
+        self.functions.update((f.key, f) for f in module.functions.values())
+        self.classes.update((c.key, c) for c in module.classes.values())
         self.modules[module.path] = module
         self._by_tail[module.dotted.rpartition(".")[2]].append(module)
         folder = module.path.rpartition("/")[0]
@@ -210,36 +215,6 @@ class SymbolTable:
         while folder:
             self._folders.add(folder)
             folder = folder.rpartition("/")[0]
-        for facts in module.facts.functions:
-            function = Function(facts, module)
-            self.functions[function.key] = function
-            module.functions[facts.qualname] = function
-        for class_facts in module.facts.classes:
-            cls = Class(class_facts, module)
-            self.classes[cls.key] = cls
-            module.classes[class_facts.qualname] = cls
-        for function in module.functions.values():
-            if function.facts.owner:
-                function.owner = module.classes.get(function.facts.owner)
-            if function.facts.parent:
-                function.parent = module.functions.get(function.facts.parent)
-        for cls in module.classes.values():
-            for qualname in cls.facts.methods:
-                method = module.functions[qualname]
-                known = cls.methods.get(method.name)
-                if known is None or not ({"setter", "deleter"} & method.decorator_names):
-                    cls.methods[method.name] = method
-            if cls.facts.parent:
-                cls.parent = module.functions.get(cls.facts.parent)
-            if cls.facts.owner:
-                module.classes[cls.facts.owner].nested[cls.name] = cls
-        for function in module.functions.values():
-            if function.parent is not None and function.owner is None:
-                function.parent.nested[function.name] = function
-        for cls in module.classes.values():
-            if cls.parent is not None and cls.facts.owner is None:
-                cls.parent.nested[cls.name] = cls
-        _collect_assigned(module)
 
     # ---- modules ---------------------------------------------------------------------------------------------------
 
@@ -370,7 +345,7 @@ class SymbolTable:
         inner_dotted = f"{target}.{binding.name}" if target else binding.name
         if binding.level:
             return self._module_at(inner_dotted) or External(inner_dotted)
-        return self.find_module(inner_dotted, module) or External(inner_dotted)
+        return self.find_module(inner_dotted, module) or self._outside(inner_dotted)
 
     def _package(self, dotted: str, importer: Module) -> Symbol:
         return External(dotted)
@@ -384,11 +359,53 @@ class SymbolTable:
             return self._module_at(f"{symbol.dotted}.{name}") if symbol.is_package else None
         if isinstance(symbol, External):
             dotted = f"{symbol.dotted}.{name}"
-            return self.find_module(dotted, importer) or External(dotted)
+            return self.find_module(dotted, importer) or self._outside(dotted)
         return None
+
+    def _outside(self, dotted: str) -> Symbol:
+        """Something no file defines: a part of the reference runtime, which is known, or just its path."""
+        found = outline(dotted) if dotted.startswith("sessionlint.") else None
+        if found is None:
+            return External(dotted)
+        if self._shipped is None:
+            self._shipped = Module(found[1])
+            _define(self._shipped)
+        return self.lookup(self._shipped, found[0]) or External(dotted)
 
     def all_functions(self) -> Iterable[Function]:
         return self.functions.values()
+
+
+def _define(module: Module) -> None:
+    """Make the functions and classes of a file, and say which belongs where."""
+    for facts in module.facts.functions:
+        function = Function(facts, module)
+        module.functions[facts.qualname] = function
+    for class_facts in module.facts.classes:
+        cls = Class(class_facts, module)
+        module.classes[class_facts.qualname] = cls
+    for function in module.functions.values():
+        if function.facts.owner:
+            function.owner = module.classes.get(function.facts.owner)
+        if function.facts.parent:
+            function.parent = module.functions.get(function.facts.parent)
+    for cls in module.classes.values():
+        for qualname in cls.facts.methods:
+            method = module.functions[qualname]
+            known = cls.methods.get(method.name)
+            if known is None or not ({"setter", "deleter"} & method.decorator_names):
+                cls.methods[method.name] = method
+        if cls.facts.parent:
+            cls.parent = module.functions.get(cls.facts.parent)
+        if cls.facts.owner:
+            module.classes[cls.facts.owner].nested[cls.name] = cls
+    for function in module.functions.values():
+        if function.parent is not None and function.owner is None:
+            function.parent.nested[function.name] = function
+    for cls in module.classes.values():
+        if cls.parent is not None and cls.facts.owner is None:
+            cls.parent.nested[cls.name] = cls
+    _collect_assigned(module)
 
 
 def last_name(expr: s.Expr | None) -> str | None:

@@ -1,0 +1,209 @@
+"""What a stream holds of its endpoint: the session itself, objects built on it, and plain data.
+
+A session, or an object that has one, must be made anew inside the unit of work. What was loaded through the request's
+session may be read there, and nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sessionlint.findings import Step
+from sessionlint.fixes import signatures
+from sessionlint.fixes.document import Document
+from sessionlint.fixes.edits import NeededImport
+from sessionlint.fixes.migrate.factories import factory_of
+from sessionlint.fixes.migrate.unit_parameter import UNIT
+from sessionlint.fixes.program import Program
+from sessionlint.fixes.sources import Refused
+from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+from sessionlint.project.infer import Scope
+
+_MOST_DEEP = 6
+
+
+@dataclass
+class Carried:
+    """Collected for one endpoint. ``sessions`` are names of the request's session, ``lines`` what is made anew."""
+
+    program: Program
+    function: sym.Function
+    sessions: set[str] = field(default_factory=set)
+    lines: list[str] = field(default_factory=list)
+    #: statements of the endpoint that move into the unit
+    moved: list[ast.stmt] = field(default_factory=list)
+    parameters: set[str] = field(default_factory=set)
+    imports: list[NeededImport] = field(default_factory=list)
+    factories: list[sym.Global] = field(default_factory=list)
+    _done: set[str] = field(default_factory=set)
+
+    @property
+    def document(self) -> Document:
+        return self.program.document(self.function.module.path)
+
+    def take(self, names: Iterable[ast.Name]) -> None:
+        """Sort the names that a stream uses. Raises ``Refused``."""
+        for node in names:
+            self._take(node)
+
+    def _take(self, node: ast.Name) -> None:
+        name, function = node.id, self.function
+        if name not in function.parameters and name not in function.bindings:
+            return
+        infer = self.program.analysis.infer
+        value = infer.name(name, Scope(function.module, function))
+        options = v.options_of(value)
+        if any(isinstance(o, v.Session) for o in options):
+            if name not in self._done:
+                self._session(name, options, node)
+        elif infer.holds(value):
+            if name not in self._done:
+                self._done.add(name)
+                self._carrier(name, node)
+        elif self._may_be_loaded(name, value) and not self._only_read(node):
+            raise Refused(
+                f"`{name}` may belong to the request's session, and the stream does more than read it",
+                self._step(node, f"`{name}` is used here"),
+            )
+        self._done.add(name)
+
+    def _session(self, name: str, options: tuple[v.Value, ...], node: ast.Name) -> None:
+        self._done.add(name)
+        if not all(isinstance(o, v.Session) and o.is_async for o in options):
+            raise Refused(f"`{name}` is not certainly an async session", self._step(node, "here"))
+        if name not in self.function.parameters:
+            raise Refused(f"`{name}` is a session that the endpoint opens itself", self._step(node, "it is used here"))
+        self._behind(name, node)
+        self.sessions.add(name)
+
+    def _behind(self, name: str, node: ast.AST) -> None:
+        providers = self.program.analysis.request_sessions(self.function, name)
+        if not providers:
+            raise Refused(f"it cannot be seen where the session of `{name}` comes from", self._step(node, "here"))
+        for provider, _scope in providers:
+            self.factories.append(factory_of(self.program, provider))
+
+    def _carrier(self, name: str, node: ast.Name) -> None:
+        if name in self.function.parameters:
+            dependency = self.program.analysis.infer.dependency(self.function, self.function.parameters[name])
+            if dependency is None or dependency.target is None:
+                raise Refused(f"it cannot be seen how `{name}` is made", self._step(node, "it is used here"))
+            self._behind(name, node)
+            text = self._rebuilt(dependency.target, node, 0)
+            self.parameters.add(name)
+            self.lines.append(f"{name} = {text}")
+            return
+        outer = self.document.function(self.function.facts)
+        stmts = [
+            stmt
+            for stmt in outer.body
+            if isinstance(stmt, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in stmt.targets)
+        ]
+        if len(stmts) != 1 or len(self.function.bindings[name]) != 1 or len(stmts[0].targets) != 1:
+            raise Refused(f"`{name}` is not made by one plain assignment", self._step(node, "it is used here"))
+        made = stmts[0]
+        if not isinstance(made.value, ast.Call):
+            raise Refused(f"`{name}` is not made by a call", self._step(made, "here"))
+        self.take([n for n in ast.walk(made.value) if isinstance(n, ast.Name)])
+        self.moved.append(made)
+        self.lines.append(renamed(self.document, made, self.sessions))
+
+    def _rebuilt(self, target: v.Value, node: ast.AST, depth: int) -> str:
+        """A dependency as a plain call. Raises ``Refused``."""
+        function, symbol = self._maker(target, node)
+        if depth > _MOST_DEEP or function.facts.is_generator or function.facts.is_async:
+            raise Refused(
+                f"`{function.qualname}` is run by the framework and cannot simply be called",
+                self._step(node, "what it provides is used here"),
+            )
+        infer = self.program.analysis.infer
+        given = []
+        for parameter in function.facts.parameters:
+            if parameter.name == function.receiver:
+                continue
+            dependency = infer.dependency(function, parameter)
+            if dependency is None:
+                if parameter.default is None:
+                    raise Refused(
+                        f"`{function.qualname}` takes `{parameter.name}`, which only the framework can give",
+                        self._step(node, "what it provides is used here"),
+                    )
+                continue
+            value = infer.parameter(function, parameter.name)
+            if any(isinstance(o, v.Session) for o in v.options_of(value)):
+                given.append(f"{parameter.name}={UNIT}.session")
+            elif dependency.target is not None:
+                given.append(f"{parameter.name}={self._rebuilt(dependency.target, node, depth + 1)}")
+            else:
+                raise Refused(f"it cannot be seen what `{parameter.name}` is", self._step(node, "it is needed here"))
+        written = signatures.name_of(self.program, self.function.module, symbol, self.imports)
+        return f"{written}({', '.join(given)})"
+
+    def _maker(self, target: v.Value, node: ast.AST) -> tuple[sym.Function, sym.Function | sym.Class]:
+        if isinstance(target, v.FunctionRef) and target.function.owner is None and target.function.parent is None:
+            if not target.function.facts.decorators:
+                return target.function, target.function
+        if isinstance(target, v.ClassRef):
+            init = self.program.analysis.infer.classes.method(target.cls, "__init__")
+            if init is not None and target.cls.parent is None and target.cls.facts.owner is None:
+                return init, target.cls
+        raise Refused("a dependency cannot be called by hand", self._step(node, "what it provides is used here"))
+
+    # ---- data ------------------------------------------------------------------------------------------------------
+
+    def _may_be_loaded(self, name: str, value: v.Value) -> bool:
+        """Whether a value may be an object of the request's session."""
+        options = v.options_of(value)
+        parameter = self.function.parameters.get(name)
+        plain = parameter is not None and self.program.analysis.infer.dependency(self.function, parameter) is None
+        made = any(isinstance(o, (v.Instance, v.Entity)) for o in options)  # perhaps added to the session since
+        if plain or not (made or self._from_request(name, set())):
+            return False
+        return not all(isinstance(o, (v.Literal, v.ExternalObject, v.FunctionRef, v.ClassRef)) for o in options)
+
+    def _from_request(self, name: str, seen: set[str]) -> bool:
+        """Whether a name comes from a dependency or a session, through any number of assignments."""
+        function, infer = self.function, self.program.analysis.infer
+        parameter = function.parameters.get(name)
+        if parameter is not None:
+            return infer.dependency(function, parameter) is not None
+        seen.add(name)
+        outer = self.document.function(function.facts)
+        for stmt in ast.walk(outer):
+            if isinstance(stmt, ast.stmt) and not isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                names = {n.id: n for n in ast.walk(stmt) if isinstance(n, ast.Name)}
+                if name in names and any(
+                    isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(stmt)
+                ):
+                    if any(self._from_request(other, seen) for other in names if other not in seen):
+                        return True
+        return False
+
+    def _only_read(self, node: ast.Name) -> bool:
+        """``user.id`` and nothing more; a bound name that is no object of a model reads alike."""
+        around = self.document.parent(node)
+        if not isinstance(around, ast.Attribute) or not isinstance(around.ctx, ast.Load):
+            return False
+        above = self.document.parent(around)
+        return not (isinstance(above, ast.Call) and above.func is around) and not isinstance(above, ast.Attribute)
+
+    def _step(self, node: ast.AST, text: str) -> Step:
+        return Step(self.document.place(node), text)
+
+
+def renamed(document: Document, node: ast.AST, sessions: Iterable[str]) -> str:
+    """The text of a node with the names of sessions replaced by the unit's."""
+    text, start = document.code(node), document.start(node)
+    for name in sorted(session_names(node, sessions), key=document.start, reverse=True):
+        at = document.start(name) - start
+        text = f"{text[:at]}{UNIT}.session{text[at + len(name.id) :]}"
+    return text
+
+
+def session_names(node: ast.AST, sessions: Iterable[str]) -> list[ast.Name]:
+    """Where a node reads one of some names."""
+    wanted = set(sessions)
+    return [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in wanted]

@@ -1,0 +1,39 @@
+"""What on the path of a stream rules out that a unit of work ends its transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sessionlint.facts import shape as s
+from sessionlint.findings import Step
+from sessionlint.fixes.program import Program
+from sessionlint.fixes.sources import Refused
+from sessionlint.project import symbols as sym
+
+
+def path_is_clear(program: Program, path: Collection[sym.Function]) -> None:
+    """Raises ``Refused`` for calls that cannot be followed, units of work of the project, and blocks that commit."""
+    for function in path:
+        _followed(program, function)
+        _no_other_unit(program, function)
+        for call in function.calls:
+            if isinstance(call.func, s.Attribute) and call.func.attr == "begin":
+                where = Step(program.analysis.place(function, call.loc), "here")
+                raise Refused("a block that commits by itself stands on the path of the stream", where)
+
+
+def _followed(program: Program, function: sym.Function) -> None:
+    for unseen in program.analysis.unresolved:
+        within = function.facts.loc.line <= unseen.place.line <= function.facts.end_line
+        if unseen.place.file == function.module.path and within:
+            reason = f"`{unseen.call}` cannot be followed, so it is not seen what it does with the session"
+            raise Refused(reason, Step(unseen.place, unseen.reason))
+
+
+def _no_other_unit(program: Program, function: sym.Function) -> None:
+    owner, analysis = function.owner, program.analysis
+    if owner is None or owner.module.path not in program.sources:
+        return
+    if analysis.engine.is_unit_class(owner) or analysis.is_transaction_manager(owner):
+        where = Step(analysis.place(function, function.facts.loc), "here")
+        raise Refused(f"the stream uses a unit of work of the project's own, `{owner.name}`", where)

@@ -1,0 +1,392 @@
+"""How one stream gets its unit of work: where it is opened, what moves into it, what commits through it.
+
+Refuses with the place where something is not seen for certain. Collects edits in a plan; changes nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from functools import cached_property
+
+from sessionlint.facts import shape as s
+from sessionlint.findings import Place, Step
+from sessionlint.fixes import references
+from sessionlint.fixes.around import is_docstring
+from sessionlint.fixes.document import Document
+from sessionlint.fixes.edits import Unwrap, Wrap
+from sessionlint.fixes.leaving import before_return, fresh_name
+from sessionlint.fixes.migrate.carriers import Carried, renamed, session_names
+from sessionlint.fixes.migrate.factories import factory_text, is_factory, is_late
+from sessionlint.fixes.migrate.obstacles import path_is_clear
+from sessionlint.fixes.migrate.parameters import drop_parameters
+from sessionlint.fixes.migrate.path_commits import commit_text, commits, end_through_unit, uncommitted_yields
+from sessionlint.fixes.migrate.stream_entries import StreamEntry, reached
+from sessionlint.fixes.migrate.unit_parameter import RUNTIME, UNIT, UNIT_CLASS, UnitPlan
+from sessionlint.fixes.program import Program
+from sessionlint.fixes.providers import identity, local_symbol
+from sessionlint.fixes.rewrite import delete, insert_before, replace
+from sessionlint.fixes.sessions import inside, named_session
+from sessionlint.fixes.signatures import written
+from sessionlint.fixes.sources import Refused, Source
+from sessionlint.project import symbols as sym
+
+TITLE = "open a unit of work inside the stream"
+
+
+class StreamMigration:
+    """The edits of one entry."""
+
+    def __init__(self, program: Program, entry: StreamEntry) -> None:
+        self.program, self.entry = program, entry
+        self.analysis = program.analysis
+        self.endpoint, self.generator = entry.function, entry.generator
+        self.document = program.document(self.generator.module.path)
+        self.node = self.document.function(self.generator.facts)
+        self.path = {k: f for g in entry.generators for k, f in reached(self.analysis, g).items()}
+        self.carried = Carried(program, self.endpoint)
+        self.notes: list[Step] = []
+        self.plan = UnitPlan(program, Source(self.endpoint, ast.Name(UNIT), self.endpoint, True, UNIT, False))
+        self.title = f"{entry.place.file}:{entry.place.line} `{self.endpoint.qualname}`: {TITLE}"
+        #: where the unit is opened, if that is not a new generator; the call that starts the stream, if it is
+        self.owners: set[str] = set()
+        self.starts: list[ast.Call] = []
+        self.write: Callable[[], None] | None = None
+
+    @cached_property
+    def ending(self) -> frozenset[str]:
+        """Functions on the path that must take the unit, because they end a transaction or wait with one open."""
+        others = [f for f in self.path.values() if f.key not in self.owners]
+        return frozenset(f.key for f in others if commits(self.program, f) or uncommitted_yields(self.analysis, f))
+
+    def prepare(self) -> None:
+        """Choose how the unit is opened; ``write`` stays None where there is nothing to migrate."""
+        opened = self._own_blocks()
+        summary = self.analysis.result(self.generator).summary
+        if not self.entry.streamed.origins and not opened:
+            if summary.opens and not self._has_unit():
+                raise Refused(
+                    "its session is opened deeper down or in another way than by a block of a factory",
+                    self._step(self.node, "the stream starts here"),
+                )
+            return
+        if opened and not self.entry.streamed.origins and all(_is_short(block) for block in opened):
+            return
+        where = self._step(self.node, f"`{self.generator.qualname}`")
+        if not self.generator.facts.is_async:
+            raise Refused("the generator is not `async`", where)
+        if opened and len(self.entry.generators) > 1:
+            raise Refused("the response may get one of several streams", where)
+        if len(opened) > 1 or (opened and self.entry.streamed.origins):
+            raise Refused("the stream uses more than one session", where)
+        for document, node in ((self.document, self.node), (self.carried.document, self._endpoint_node())):
+            for name in session_names(node, {UNIT}):
+                raise Refused(f"`{UNIT}` means something else there", self._step_in(document, name, "here"))
+        path_is_clear(self.program, self.path.values())
+        if opened:
+            self.owners = {self.generator.key}
+            self.write = lambda: self._open_in_place(opened[0])
+        elif self.generator.parent is self.endpoint:
+            self.owners = {self.generator.key}
+            self.write = self._open_around_uses
+        else:
+            start, stmt = self._start()
+            self.starts = [start]
+            self.write = lambda: self._open_in_wrapper(start, stmt)
+
+    def build(self, plan: UnitPlan) -> None:
+        """Collect the edits in a plan that others may share."""
+        assert self.write is not None, "prepared first"
+        self.plan = plan
+        self.write()
+
+    def _endpoint_node(self) -> ast.FunctionDef | ast.AsyncFunctionDef:
+        return self.carried.document.function(self.endpoint.facts)
+
+    # ---- the session of its own ------------------------------------------------------------------------------------
+
+    def _own_blocks(self) -> list[ast.AsyncWith]:
+        found = []
+        for node in inside(self.node):
+            if isinstance(node, ast.AsyncWith):
+                for item in node.items:
+                    if isinstance(item.optional_vars, ast.Name) and not isinstance(item.context_expr, ast.Attribute):
+                        held = named_session(self.program, self.generator, item.optional_vars.id)
+                        if held is not None:
+                            found.append(node)
+        return found
+
+    def _has_unit(self) -> bool:
+        for node in ast.walk(self.node):
+            if isinstance(node, ast.AsyncWith):
+                for item in node.items:
+                    call = item.context_expr
+                    if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == UNIT_CLASS:
+                        return True
+        return False
+
+    def _open_in_place(self, block: ast.AsyncWith) -> None:
+        """``async with maker() as db:`` in the generator becomes the unit's block."""
+        item = block.items[0]
+        call, target = item.context_expr, item.optional_vars
+        symbol = local_symbol(self.program, self.generator, call.func) if isinstance(call, ast.Call) else None
+        if (
+            len(block.items) != 1
+            or not isinstance(call, ast.Call)
+            or call.args
+            or call.keywords
+            or not isinstance(symbol, sym.Global)
+            or not is_factory(self.program, symbol)
+        ):
+            raise Refused("its session does not come from a plain call of a factory", self._step(block, "opened here"))
+        is_late(symbol)
+        assert isinstance(target, ast.Name)
+        opened = f"{self._class()}({self.document.code(call.func)}, name={self._name()!r})".replace("'", '"')
+        names = {target.id}
+        self._not_used_elsewhere(block, names)
+        first = block.body[0]
+        if len(block.body) == 1 and isinstance(first, ast.Try) and first.handlers:
+            body = self._inner(first, names)
+            start, end = self.document.start(body[0]), self.document.start(body[-1])
+            self.plan.blocks.append(Wrap(self.document.file, start, end, f"async with {opened} as {UNIT}:", ""))
+            self.plan.blocks.append(Unwrap(self.document.file, self.document.start(block)))
+        else:
+            body = block.body
+            self.plan.edits.append(replace(self.document, call, opened))
+            self.plan.edits.append(replace(self.document, target, UNIT))
+        self._through_unit(self.document, body, names)
+        self._hand_down(symbol)
+
+    def _not_used_elsewhere(self, block: ast.AsyncWith, names: set[str]) -> None:
+        within = set(ast.walk(block))
+        for name in session_names(self.node, names):
+            if name not in within:
+                raise Refused(f"`{name.id}` is used outside its block", self._step(name, "here"))
+
+    # ---- the session of the request --------------------------------------------------------------------------------
+
+    def _open_around_uses(self) -> None:
+        """The nested generator captures the session, or what is built on it."""
+        self.carried.take([n for n in ast.walk(self.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
+        factory = self._factory()
+        names = self.carried.sessions | self._carriers()
+        body = [stmt for stmt in self.node.body if not is_docstring(stmt)]
+        used = [stmt for stmt in body if session_names(stmt, names)]
+        if not used:
+            raise Refused("it is not seen where the stream uses the session", self._step(self.node, "here"))
+        region = body[body.index(used[0]) :]
+        if len(region) == 1 and isinstance(region[0], ast.Try) and region[0].handlers:
+            region = self._inner(region[0], names)
+        end = self._commit_at_end(region)
+        self._wrap(region, factory, end)
+        self._through_unit(self.document, region, self.carried.sessions)
+        self._hand_down(factory)
+        self._leave_endpoint([self.node])
+
+    def _start(self) -> tuple[ast.Call, ast.stmt]:
+        """The call inside the call of the response that starts the stream, and the statement it stands in."""
+        document = self.carried.document
+        outer = document.spanning(self.entry.streamed.loc, ast.Call)
+        starts = [
+            argument
+            for argument in ([*outer.args, *(k.value for k in outer.keywords)] if outer is not None else [])
+            if isinstance(argument, ast.Call) and ast.unparse(argument.func).endswith(self.generator.name)
+        ]
+        stmt = document.statement(outer) if outer is not None else None
+        if len(starts) != 1 or not isinstance(stmt, (ast.Return, ast.Assign)):
+            raise Refused(
+                "the stream is not started inside the call of the response", Step(self.entry.place, "it answers here")
+            )
+        return starts[0], stmt
+
+    def _open_in_wrapper(self, start: ast.Call, stmt: ast.stmt) -> None:
+        """A generator next to the endpoint's answer opens the unit and reads from the one that was there."""
+        document = self.carried.document
+        self.carried.take([n for n in ast.walk(start) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
+        factory = self._factory()
+        self._hand_down(factory)
+        call = renamed(document, start, self.carried.sessions)
+        if self.plan.starts[start]:
+            opening = call.index("(", len(document.code(start.func))) + 1
+            comma = ", " if start.args or start.keywords else ""
+            call = f"{call[:opening]}{UNIT}{comma}{call[opening:]}"
+        node = self._endpoint_node()
+        name = fresh_name(node, ("stream", "body", "events"))
+        item, items = fresh_name(node, ("item", "part")), fresh_name(node, ("items", "parts"))
+        unit = document.unit
+        closing = written(document, "contextlib", "aclosing", self.plan.imports)
+        inner = [
+            *self.carried.lines,
+            f"async with {closing}({call}) as {items}:",
+            f"{unit}async for {item} in {items}:",
+            f"{unit}{unit}yield {item}",
+            *([self._last_commit(self.generator.facts.end_line + 1)] if self._pending_at_end() else []),
+        ]
+        lines = [
+            *([""] if document.block(stmt)[0] is not stmt else []),
+            f"async def {name}():",
+            f"{unit}async with {self._opening(document, factory)} as {UNIT}:",
+            *(f"{unit}{unit}{line}" for line in inner),
+            "",
+        ]
+        if any("\n" in line for line in lines):
+            raise Refused("the stream is started over several lines", self._step_in(document, start, "here"))
+        self.plan.edits.append(insert_before(document, stmt, lines))
+        self.plan.edits.append(replace(document, start, f"{name}()"))
+        self._leave_endpoint([start])
+
+    def _leave_endpoint(self, gone: list[ast.AST]) -> None:
+        """What moved into the unit leaves the endpoint, with the parameters that nothing else there needs."""
+        document, carried = self.carried.document, self.carried
+        node = self._endpoint_node()
+        left = [n for stmt in node.body for n in ast.walk(stmt) if isinstance(n, ast.Name)]
+        moved = {n for one in (*gone, *carried.moved) for n in ast.walk(one)}
+        for name in left:
+            if name not in moved and name.id in self._carriers():
+                raise Refused(
+                    f"the endpoint needs `{name.id}` itself", self._step_in(document, name, "it is used here")
+                )
+        others = {n.id for n in left if n not in moved}
+        if others & carried.sessions:
+            self._nothing_pending_before(others & carried.sessions)
+        self.plan.edits.extend(delete(document, stmt, comments=False) for stmt in carried.moved)
+        droppable = {n for n in carried.sessions | carried.parameters if n not in others}
+        calls = references.of_functions(self.analysis, [self.endpoint]).calls
+        if droppable and calls:
+            raise Refused("the endpoint is also called by hand", calls[0].step("here"))
+        self.plan.edits.extend(drop_parameters(document, node, droppable))
+
+    def _nothing_pending_before(self, names: set[str]) -> None:
+        """What the endpoint itself wrote and did not commit, the stream would not see."""
+        for variant in self.analysis.result(self.endpoint).summary.variants:
+            for origin, transaction in variant.transactions:
+                if origin.name in names and transaction.pending:
+                    write = transaction.pending[0]
+                    raise Refused(
+                        "the endpoint leaves writes uncommitted that the stream may need",
+                        Step(Place(write.path, *write.loc), f"{write.kind} here"),
+                    )
+
+    def _carriers(self) -> set[str]:
+        return {line.partition(" = ")[0] for line in self.carried.lines}
+
+    def _factory(self) -> sym.Global:
+        found = {identity(f): f for f in self.carried.factories}
+        if len(found) != 1:
+            raise Refused(
+                "it is not certain which factory makes the session of the stream", self._step(self.node, "here")
+            )
+        return next(iter(found.values()))
+
+    # ---- the unit --------------------------------------------------------------------------------------------------
+
+    def _name(self) -> str:
+        return self.endpoint.name
+
+    def _class(self) -> str:
+        return written(self.document, RUNTIME, UNIT_CLASS, self.plan.imports)
+
+    def _opening(self, document: Document, factory: sym.Global) -> str:
+        text = written(document, RUNTIME, UNIT_CLASS, self.plan.imports)
+        return f'{text}({factory_text(self.program, document, factory, self.plan.imports)}, name="{self._name()}")'
+
+    def _wrap(self, region: list[ast.stmt], factory: sym.Global, end: str) -> None:
+        document = self.document
+        space = document.indentation(region[0]) + document.unit
+        header = "".join(
+            [
+                f"async with {self._opening(document, factory)} as {UNIT}:",
+                *(f"\n{space}{line}" for line in self.carried.lines),
+            ]
+        )
+        first, last = document.start(region[0]), document.start(region[-1])
+        self.plan.blocks.append(Wrap(document.file, first, last, header, end))
+
+    def _inner(self, stmt: ast.Try, names: set[str]) -> list[ast.stmt]:
+        """The body of a ``try``: its handlers stay outside the unit, which has rolled back when they run."""
+        outside = [*stmt.handlers, *stmt.orelse, *stmt.finalbody]
+        for part in outside:
+            for name in session_names(part, names):
+                rolled = self.document.statement(name)
+                if ast.unparse(rolled) == f"await {name.id}.rollback()" and len(self.document.block(rolled)) > 1:
+                    self.plan.edits.append(delete(self.document, rolled))
+                else:
+                    raise Refused(
+                        "an except or finally clause uses the session, which is closed by then",
+                        self._step(name, "it is used here"),
+                    )
+        return stmt.body
+
+    def _through_unit(self, document: Document, region: list[ast.stmt], names: set[str]) -> None:
+        """Uses of the session in the region become uses of the unit."""
+        done: set[ast.AST] = set()
+        for stmt in region:
+            for node in ast.walk(stmt):
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                    continue
+                value = node.func.value
+                if not isinstance(value, ast.Name) or value.id not in names or node.args or node.keywords:
+                    continue
+                if node.func.attr == "commit":
+                    place = document.place(node)
+                    loc = s.Loc(place.line, place.column, place.end_line, place.end_column)
+                    self.plan.edits.append(replace(document, node, commit_text(self.analysis, self.generator, loc)))
+                    done.add(value)
+                elif node.func.attr in {"rollback", "flush"}:
+                    self.plan.edits.append(replace(document, value, UNIT))
+                    done.add(value)
+                elif node.func.attr == "close":
+                    raise Refused("the stream closes the session by hand", self._step(node, "here"))
+            for name in session_names(stmt, names):
+                if not isinstance(name.ctx, ast.Load) or document.code(name) != name.id:
+                    raise Refused(f"`{name.id}` is set anew", self._step(name, "here"))
+                if name not in done:
+                    self.plan.edits.append(replace(document, name, f"{UNIT}.session"))
+
+    def _last_commit(self, line: int) -> str:
+        return f"await {commit_text(self.analysis, self.generator, s.Loc(line, 1, line, 1))}"
+
+    def _pending_at_end(self) -> bool:
+        """Whether the request's dependency would have committed what the stream leaves."""
+        variants = [x for g in self.entry.generators for x in self.analysis.result(g).summary.variants]
+        for variant in variants:
+            for _, transaction in variant.transactions:
+                if transaction.pending:
+                    return self._dependency_commits()
+        return False
+
+    def _dependency_commits(self) -> bool:
+        names = self.carried.sessions | self.carried.parameters
+        providers = [p for name in names for p, _ in self.analysis.request_sessions(self.endpoint, name)]
+        return any(self.analysis.provider_policy(p) == "commit" for p in providers)
+
+    def _commit_at_end(self, region: list[ast.stmt]) -> str:
+        if not self._pending_at_end():
+            return ""
+        text = self._last_commit((region[-1].end_lineno or region[-1].lineno) + 1)
+        for stmt in region:
+            for node in ast.walk(stmt):
+                if isinstance(node, ast.Return) and self.document.function_around(node) is self.node:
+                    if node is region[-1]:
+                        raise Refused("the stream ends with a return", self._step(node, "here"))
+                    self.plan.edits.extend(before_return(self.document, node, text))
+        return text
+
+    def _hand_down(self, factory: sym.Global) -> None:
+        """Commits of all functions on the path go through the unit, which they take."""
+        for function in self.path.values():
+            self.notes.extend(end_through_unit(self.program, self.plan, function, factory))
+
+    def _step(self, node: ast.AST, text: str) -> Step:
+        return Step(self.document.place(node), text)
+
+    @staticmethod
+    def _step_in(document: Document, node: ast.AST, text: str) -> Step:
+        return Step(document.place(node), text)
+
+
+def _is_short(block: ast.AsyncWith) -> bool:
+    """A ``maker.begin()`` block that nobody waits in is a unit of work already."""
+    call = block.items[0].context_expr
+    begins = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "begin"
+    return begins and not any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(block))

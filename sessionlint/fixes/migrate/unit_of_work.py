@@ -1,0 +1,90 @@
+"""Opens an ``SSEUnitOfWork`` inside each streaming generator and commits through it on the whole path of the stream.
+
+One group of edits for each entry. Whatever is not seen for certain refuses the entry, with the place.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from sessionlint.findings import FixSafety
+from sessionlint.fixes.document import Uneditable
+from sessionlint.fixes.edits import Group, Refusal
+from sessionlint.fixes.migrate.stream_entries import StreamEntry, stream_entries
+from sessionlint.fixes.migrate.stream_migration import StreamMigration
+from sessionlint.fixes.migrate.unit_parameter import UNIT, UnitPlan
+from sessionlint.fixes.program import Program
+from sessionlint.fixes.proposals import Proposals
+from sessionlint.fixes.sources import Refused, Source
+from sessionlint.project import symbols as sym
+
+
+def propose(program: Program, wanted: Callable[[StreamEntry], bool]) -> Proposals:
+    """Groups and refusals for the wanted entries that stream with a session and have no unit of work yet.
+
+    Streams that share a function which ends transactions move together or not at all.
+    """
+    groups: list[Group] = []
+    refusals: list[Refusal] = []
+    ready: list[StreamMigration] = []
+    for entry in stream_entries(program):
+        if wanted(entry):
+            migration = StreamMigration(program, entry)
+            refused = _refusal(migration.prepare, [migration])
+            refusals.extend(refused)
+            if not refused and migration.write is not None:
+                ready.append(migration)
+    for together in _sharing(ready):
+        plan = _plan(program, together)
+
+        def build(together: list[StreamMigration] = together, plan: UnitPlan = plan) -> None:
+            for migration in together:
+                migration.build(plan)
+
+        refused = _refusal(build, together)
+        refusals.extend(refused)
+        if not refused:
+            groups.append(_group(plan, together))
+    return Proposals(tuple(groups), tuple(refusals))
+
+
+def _refusal(step: Callable[[], None], migrations: list[StreamMigration]) -> list[Refusal]:
+    """Take a step for some entries; why they are refused, if they are."""
+    try:
+        step()
+    except Refused as refused:
+        return [Refusal((), m.title, refused.reason, refused.trace) for m in migrations]
+    except (Uneditable, LookupError) as error:
+        return [Refusal((), m.title, str(error)) for m in migrations]
+    return []
+
+
+def _sharing(migrations: list[StreamMigration]) -> list[list[StreamMigration]]:
+    """Entries sorted into sets that share nothing which must take the unit."""
+    found: list[list[StreamMigration]] = []
+    for migration in migrations:
+        mine = migration.ending
+        joined = [one for one in found if any(m.ending & mine for m in one)]
+        found = [one for one in found if one not in joined]
+        found.append([*(m for one in joined for m in one), migration])
+    return found
+
+
+def _plan(program: Program, together: list[StreamMigration]) -> UnitPlan:
+    endpoint = together[0].endpoint
+    source = Source(endpoint, ast.Name(UNIT), sym.Global(endpoint.module, UNIT), True, UNIT, False)
+    plan = UnitPlan(program, source)
+    for migration in together:
+        plan.path.update(migration.path)
+        plan.owners |= migration.owners
+        plan.starts.update(dict.fromkeys(migration.starts, False))
+    return plan
+
+
+def _group(plan: UnitPlan, together: list[StreamMigration]) -> Group:
+    imports = [*plan.imports, *(i for m in together for i in m.carried.imports)]
+    notes = dict.fromkeys(note for m in together for note in m.notes)
+    title = "\n".join(m.title for m in together)
+    edits, blocks = tuple(dict.fromkeys(plan.edits)), tuple(dict.fromkeys(plan.blocks))
+    return Group(title, (), FixSafety.UNSAFE, edits, tuple(dict.fromkeys(imports)), (), tuple(notes), blocks)

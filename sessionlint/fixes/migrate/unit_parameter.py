@@ -1,0 +1,71 @@
+"""Hands the unit of work down: every function of a stream that ends a transaction takes ``uow``, and its calls pass it.
+
+Only callers inside the stream have a unit; a caller from anywhere else refuses the whole.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+
+from sessionlint.fixes import references
+from sessionlint.fixes.document import Document
+from sessionlint.fixes.edits import Edit
+from sessionlint.fixes.hand_down import Plan
+from sessionlint.fixes.signatures import written
+from sessionlint.fixes.sources import Refused
+from sessionlint.project import symbols as sym
+
+UNIT = "uow"
+RUNTIME, UNIT_CLASS = "sessionlint.runtime", "SSEUnitOfWork"
+
+
+@dataclass
+class UnitPlan(Plan):
+    """``path`` are the functions of the streams, ``owners`` those in which a unit is opened."""
+
+    path: dict[str, sym.Function] = field(default_factory=dict)
+    owners: set[str] = field(default_factory=set)
+    #: calls that start a stream and are written anew inside a unit, and whether what they call takes the unit
+    starts: dict[ast.Call, bool] = field(default_factory=dict)
+
+    def give(self, function: sym.Function) -> str:
+        if function.key in self._inside:
+            return self._inside[function.key]
+        for member in references.family(self.program.analysis, function):
+            node = self._node(member)
+            if any(isinstance(n, (ast.Name, ast.arg)) and _named(n) == UNIT for n in ast.walk(node)):
+                raise Refused(f"`{UNIT}` means something else there", self._step(member, f"`{member.qualname}`"))
+        return super().give(function)
+
+    def _annotation(self, document: Document) -> str:
+        return written(document, RUNTIME, UNIT_CLASS, self.imports)
+
+    def _pass(self, use: references.Use, *, partial: bool = False, made: bool = False) -> None:
+        if use.call is not None and self.starts:
+            call = self._call_node(self._document(use.module), use.call)
+            if call in self.starts:
+                self.starts[call] = True
+                return
+        super()._pass(use, partial=partial, made=made)
+
+    def _supply(self, use: references.Use, document: Document, call: ast.Call, *, made: bool = False) -> str:
+        caller = use.caller
+        if caller is not None and caller.key in self.owners:
+            return UNIT
+        if caller is not None and caller.key in self._inside:
+            return self._inside[caller.key]
+        if caller is None or caller.key not in self.path:
+            who = f"`{caller.qualname}`" if caller is not None else "the module"
+            raise Refused(
+                "it is also called outside the stream, where there is no unit of work", use.step(f"{who} calls it here")
+            )
+        return self.give(caller)
+
+    def commit_through_unit(self, document: Document, call: ast.Call, text: str) -> None:
+        """``db.commit()`` becomes ``uow.commit("label")``."""
+        self.edits.append(Edit(document.file, document.start(call), document.end(call), text))
+
+
+def _named(node: ast.Name | ast.arg) -> str:
+    return node.id if isinstance(node, ast.Name) else node.arg
