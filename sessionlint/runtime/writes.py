@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +56,7 @@ def watch(session_class: type[Session]) -> None:
 
 def uncommitted(session: Session) -> UncommittedWrites:
     """What would be lost if ``session`` were closed now."""
-    unflushed = Counter(type(instance).__name__ for instance in (*session.new, *session.deleted, *_modified(session)))
+    unflushed = Counter(type(instance).__name__ for instance in _pending(session))
     flushed: Counter[str] = Counter()
     root = session.get_transaction()
     written: _Written = session.info.get(_KEY) or {}
@@ -71,12 +71,14 @@ def forget(session: Session) -> None:
     session.info.pop(_KEY, None)
 
 
-def _modified(session: Session) -> Iterator[object]:
-    """``Session.dirty`` is optimistic: an attribute set to the value it had writes nothing."""
-    return (instance for instance in session.dirty if session.is_modified(instance))
+def _pending(session: Session) -> list[object]:
+    """What the next flush sends."""
+    # `dirty` is optimistic: an attribute set to the value it had writes nothing.
+    modified = [instance for instance in session.dirty if session.is_modified(instance)]
+    return [*session.new, *session.deleted, *modified]
 
 
-def _record(session: Session, names: Counter[str]) -> None:
+def _record(session: Session, names: Sequence[str]) -> None:
     transaction = session.get_nested_transaction() or session.get_transaction()
     if transaction is None or not names:
         return
@@ -98,8 +100,7 @@ def _with_parents(transaction: SessionTransaction) -> Iterator[SessionTransactio
 
 def _after_flush(session: Session, _context: UOWTransaction) -> None:
     # The session still shows its state before the flush.
-    _record(session, Counter(type(instance).__name__ for instance in (*session.new, *session.deleted)))
-    _record(session, Counter(type(instance).__name__ for instance in _modified(session)))
+    _record(session, [type(instance).__name__ for instance in _pending(session)])
 
 
 def _on_execute(execution: ORMExecuteState) -> Result[Any] | None:
@@ -108,7 +109,7 @@ def _on_execute(execution: ORMExecuteState) -> Result[Any] | None:
         return None
     # Recorded afterwards: the first statement is what begins the transaction, and a refused one wrote nothing.
     result = execution.invoke_statement()
-    _record(execution.session, Counter([word]))
+    _record(execution.session, [word])
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from httpx import ASGITransport, AsyncClient
 from prometheus_client import CollectorRegistry
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from sessionlint.runtime import (
     EndedTransaction,
@@ -51,9 +53,10 @@ class Recorder:
         ]
 
 
-@pytest.fixture
-def observed(database: Database):
-    observer = TransactionObserver(database.engine)
+@pytest.fixture(params=[False, True], ids=["sessions", "connections"])
+def observed(database: Database, request: pytest.FixtureRequest):
+    """Told by the events of sessions alone, and by those of connections as well: the same must come out."""
+    observer = TransactionObserver(database.engine, connections=request.param)
     recorder = Recorder()
     observer.add(recorder)
     yield recorder
@@ -86,7 +89,7 @@ async def test_each_ending_is_told_once(database: Database, observed: Recorder):
 
 
 async def test_reasons_without_a_unit_of_work(database: Database, observed: Recorder):
-    """Plain sessions and connections are counted too, by the engine's own events."""
+    """Plain sessions are counted too."""
     async with database.factory() as session:
         session.add(Conversation(id="plain"))
         await session.commit()
@@ -97,11 +100,57 @@ async def test_reasons_without_a_unit_of_work(database: Database, observed: Reco
         await session.flush()
     async with database.factory.begin() as session:
         session.add(Conversation(id="begin"))
+    assert observed.outcomes() == ["commit", "explicit", "implicit_close", "commit"]
+
+
+@pytest.mark.parametrize("observed", [True], indirect=True, ids=["connections"])
+async def test_connections_without_a_session(database: Database, observed: Recorder):
     async with database.engine.begin() as connection:
         await connection.execute(text("SELECT 1"))
     async with database.engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
-    assert observed.outcomes() == ["commit", "explicit", "implicit_close", "commit", "commit", "implicit_close"]
+        await connection.commit()
+        await connection.execute(text("SELECT 1"))
+    assert observed.outcomes() == ["commit", "commit", "implicit_close"]
+
+
+@pytest.mark.parametrize("mode", ["create_savepoint", "rollback_only"])
+async def test_a_joined_transaction_is_its_owners(
+    database: Database, observed: Recorder, mode: str, request: pytest.FixtureRequest
+):
+    """What test fixtures do: the sessions' commits end nothing, whatever they are called."""
+    async with database.engine.connect() as connection:
+        outer = await connection.begin()
+        async with AsyncSession(connection, join_transaction_mode=mode) as session:
+            session.add(Conversation(id="a"))
+            await session.commit()
+            session.add(Conversation(id="b"))
+            await session.commit()
+        assert observed.told == []
+        await outer.rollback()
+    sees_connections = "connections" in request.node.callspec.id
+    assert observed.outcomes() == (["implicit_close"] if sees_connections else [])
+    assert database.ids() == []
+
+
+async def test_sessions_of_another_engine_are_not_told(database: Database, observed: Recorder):
+    other = create_async_engine("sqlite+aiosqlite://")
+    async with AsyncSession(other) as session:
+        await session.execute(text("SELECT 1"))
+        await session.commit()
+    await other.dispose()
+    assert observed.told == []
+
+
+@pytest.mark.parametrize("backend", ["asyncpg"])
+@pytest.mark.filterwarnings("ignore:The garbage collector is trying:sqlalchemy.exc.SAWarning")
+async def test_a_forgotten_session_is_not_kept_alive(database: Database, observed: Recorder):
+    session = database.factory()
+    await session.execute(text("SELECT 1"))
+    del session
+    gc.collect()
+    assert observed.outcomes() == ["implicit_close"]
+    assert database.checked_out() == 0
 
 
 @pytest.mark.parametrize("backend", POSTGRESQL)
@@ -282,7 +331,7 @@ async def test_multiprocess_mode(tmp_path):
     program = """
 import asyncio, os, sys
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from prometheus_client import CollectorRegistry, multiprocess
 from sessionlint.runtime import PrometheusMetrics, TransactionObserver
 if sys.argv[1] == "scrape":
@@ -294,8 +343,9 @@ async def main():
     engine = create_async_engine("sqlite+aiosqlite://")
     metrics = PrometheusMetrics()
     metrics.observe(TransactionObserver(engine))
-    async with engine.begin() as connection:
-        await connection.execute(text("SELECT 1"))
+    async with AsyncSession(engine) as session:
+        await session.execute(text("SELECT 1"))
+        await session.commit()
     metrics.refresh()
     await engine.dispose()
 asyncio.run(main())

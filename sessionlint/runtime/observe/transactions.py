@@ -1,9 +1,13 @@
-"""Follows every transaction of an engine from BEGIN to its real end and tells listeners how it ended.
+"""Follows every transaction of an engine's sessions to its real end and tells listeners how it ended.
 
-Facts about the events (SQLAlchemy 2.0 and 2.1): ``commit`` and ``rollback`` of the connection fire *before* the
-statement is sent, so a commit counts only once the connection moves on without an error; ``Session.close()`` with an
-open transaction sends a ROLLBACK without ``after_rollback``; ``after_commit`` of the session also fires for a released
-savepoint and for a commit of nothing.
+It listens to sessions and to the pool. Connection events would be the obvious choice, but the first listener of that
+kind makes SQLAlchemy build event objects for every connection it hands out, which costs more than all of this; so they
+are used only for those who ask for transactions begun past any session.
+
+Facts about the events (SQLAlchemy 2.0 and 2.1): ``after_commit`` of the session fires after the COMMIT, but also for a
+released savepoint, for a commit of nothing, and for one that leaves the end of a joined transaction to its owner;
+``after_rollback`` also fires for a savepoint; ``Session.close()`` with an open transaction sends a ROLLBACK without it.
+``commit`` and ``rollback`` of the connection fire *before* the statement is sent.
 """
 
 from __future__ import annotations
@@ -55,45 +59,74 @@ class TransactionListener(Protocol):
 
 
 class _Open:
-    __slots__ = ("answered", "connection", "label", "operation", "outcome", "reason", "request", "sqlstate", "started")
+    __slots__ = (
+        "answered",
+        "label",
+        "of_session",
+        "outcome",
+        "raw",
+        "reason",
+        "request",
+        "sqlstate",
+        "started",
+    )
 
-    def __init__(self, connection: DBAPIConnection) -> None:
-        # Held so that its id, the key it is found by, can't be given to another connection.
-        self.connection = connection
+    def __init__(self, raw: DBAPIConnection, of_session: bool) -> None:
+        # Held so that its id, the key it is found by, can't be given to another connection. SQLAlchemy's Connection
+        # must not be: it goes back to its pool when a forgotten session is collected.
+        self.raw = raw
+        self.of_session = of_session
         self.request: RequestScope | None = current_request.get()
         self.started = time.perf_counter()
         self.label: SessionLabel | None = None
-        self.operation = UNNAMED
         self.outcome: Outcome | None = None
         self.reason: RollbackReason | None = None
         self.sqlstate = ""
         self.answered: float | None = None
 
+    @property
+    def operation(self) -> str:
+        return UNNAMED if self.label is None else self.label.operation
+
 
 class TransactionObserver:
     """Attach one to each engine, at start-up. ``name`` tells engines apart in pool metrics.
 
-    ``session_class`` narrows the listeners for sessions (labels, explicit rollbacks) to one class and its subclasses.
+    ``session_class`` narrows the listeners for sessions to one class and its subclasses. ``connections`` follows, too,
+    what is begun past any session (``engine.begin()``); it makes every transaction of the engine dearer.
     """
 
-    def __init__(self, engine: AsyncEngine, name: str = "main", *, session_class: type[Session] = Session) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        name: str = "main",
+        *,
+        session_class: type[Session] = Session,
+        connections: bool = False,
+    ) -> None:
         self.engine = engine
         self.name = name
         self._listeners: list[TransactionListener] = []
         self._open: dict[int, _Open] = {}
         self._key = f"{_KEY}.{id(self)}"
-        sync = engine.sync_engine
+        sync = self._sync = engine.sync_engine
         self._attached: list[tuple[Engine | type[Session], str, Callable[..., None]]] = [
-            (sync, "begin", self._on_begin),
-            (sync, "commit", self._on_commit),
-            (sync, "rollback", self._on_rollback),
-            (sync, "rollback_savepoint", self._on_rollback_savepoint),
+            (session_class, "after_begin", self._on_session_begin),
+            (session_class, "after_commit", self._on_session_commit),
+            (session_class, "after_rollback", self._on_session_rollback),
+            (session_class, "after_transaction_end", self._on_session_end),
             (sync, "handle_error", self._on_error),
             (sync, "checkin", self._on_checkin),
             (sync, "invalidate", self._on_invalidate),
-            (session_class, "after_begin", self._on_session_begin),
-            (session_class, "after_rollback", self._on_session_rollback),
+            (sync, "close_detached", self._on_close_detached),
         ]
+        if connections:
+            self._attached += [
+                (sync, "begin", self._on_begin),
+                (sync, "commit", self._on_commit),
+                (sync, "rollback", self._on_rollback),
+                (sync, "rollback_savepoint", self._on_rollback_savepoint),
+            ]
         for target, name_, function in self._attached:
             event.listen(target, name_, function)
 
@@ -110,45 +143,61 @@ class TransactionObserver:
         now = time.perf_counter()
         oldest: dict[str, float] = {}
         for transaction in list(self._open.values()):
-            operation = transaction.label.operation if transaction.label is not None else UNNAMED
+            operation = transaction.operation
             oldest[operation] = max(oldest.get(operation, 0.0), now - transaction.started)
         return oldest
 
-    # -- connection --------------------------------------------------------------------------------------------
+    # -- session -----------------------------------------------------------------------------------------------
 
-    def _on_begin(self, connection: Connection) -> None:
+    def _on_session_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
+        if transaction.nested:
+            return
         raw = connection.connection.dbapi_connection
-        if raw is None:
+        found = self._open.get(id(raw))
+        if found is None:
+            if raw is None or connection.engine.pool is not self._sync.pool:
+                return  # of another engine
+            found = self._open[id(raw)] = _Open(raw, of_session=True)
+        found.label = label_of(session)
+        session.info.setdefault(self._key, []).append((found, connection))
+
+    def _on_session_commit(self, session: Session) -> None:
+        if self._key in session.info and session.get_nested_transaction() is None:
+            ended = time.perf_counter()
+            for found in self._leave(session):
+                found.outcome = "commit"
+                self._finish(found, ended)
+
+    def _on_session_rollback(self, session: Session) -> None:
+        if session.get_nested_transaction() is not None:
+            for found, _connection in session.info.get(self._key, ()):
+                found.sqlstate, found.reason = "", None  # the error stayed within the savepoint
             return
-        former = self._open.get(id(raw))
-        if former is not None:
-            self._finish(former, former.answered)
-        self._open[id(raw)] = _Open(raw)
+        ended = time.perf_counter()
+        for found in self._leave(session):
+            found.outcome = "rollback"
+            if found.reason is None and not found.sqlstate:
+                found.reason = "explicit" if found.label is None else found.label.reason or "explicit"
+            self._finish(found, ended)
 
-    def _on_commit(self, connection: Connection) -> None:
-        transaction = self._open.get(id(connection.connection.dbapi_connection))
-        if transaction is not None:
-            transaction.outcome = "commit"
-            transaction.answered = time.perf_counter()
-            if transaction.label is not None:
-                transaction.operation = transaction.label.operation
+    def _on_session_end(self, session: Session, transaction: SessionTransaction) -> None:
+        if transaction.parent is None and self._key in session.info:
+            for found in self._leave(session):
+                self._finish(found, None)
 
-    def _on_rollback(self, connection: Connection) -> None:
-        transaction = self._of(connection)
-        if transaction is None:
-            return
-        transaction.outcome = "rollback"
-        transaction.answered = time.perf_counter()
-        if transaction.label is not None:
-            transaction.operation = transaction.label.operation
-            transaction.reason = transaction.reason or transaction.label.reason
+    def _leave(self, session: Session) -> list[_Open]:
+        """The transactions that ended with the session's; one that it had joined goes on, and is its owner's."""
+        ended = []
+        found: _Open
+        connection: Connection
+        for found, connection in session.info.pop(self._key, ()):
+            if not connection.in_transaction():
+                ended.append(found)
+            elif found.of_session:
+                self._open.pop(id(found.raw), None)
+        return ended
 
-    def _on_rollback_savepoint(self, connection: Connection, _name: str, _context: None) -> None:
-        transaction = self._of(connection)
-        if transaction is not None:
-            # The error stayed within the savepoint.
-            transaction.sqlstate = ""
-            transaction.reason = None
+    # -- errors ------------------------------------------------------------------------------------------------
 
     def _on_error(self, context: ExceptionContext) -> None:
         transaction = self._of(context.connection) if context.connection is not None else None
@@ -164,12 +213,16 @@ class TransactionObserver:
             return None
         return self._open.get(id(connection.connection.dbapi_connection))
 
-    # -- pool --------------------------------------------------------------------------------------------------
+    # -- pool: sessions that were never closed, and connections that were lost ---------------------------------------
 
-    def _on_checkin(self, connection: DBAPIConnection | None, _entry: ConnectionPoolEntry) -> None:
+    def _on_checkin(self, connection: DBAPIConnection | None, _entry: ConnectionPoolEntry | None) -> None:
         transaction = self._open.get(id(connection))
         if transaction is not None:
-            self._finish(transaction, time.perf_counter())
+            self._finish(transaction, None)
+
+    def _on_close_detached(self, connection: DBAPIConnection) -> None:
+        """What becomes of an asynchronous connection whose session was forgotten: nobody could await its reset."""
+        self._on_checkin(connection, None)
 
     def _on_invalidate(
         self, connection: DBAPIConnection, _entry: ConnectionPoolEntry, error: BaseException | None
@@ -180,26 +233,42 @@ class TransactionObserver:
         transaction.outcome = "rollback"
         if transaction.reason is None and error is not None:
             transaction.reason = "cancel" if isinstance(error, asyncio.CancelledError) else "error"
-        self._finish(transaction, time.perf_counter())
+        self._finish(transaction, None)
 
-    # -- session -----------------------------------------------------------------------------------------------
+    # -- connections without a session ---------------------------------------------------------------------------
 
-    def _on_session_begin(self, session: Session, transaction: SessionTransaction, connection: Connection) -> None:
-        found = self._open.get(id(connection.connection.dbapi_connection))
-        if found is None or transaction.nested:
+    def _on_begin(self, connection: Connection) -> None:
+        raw = connection.connection.dbapi_connection
+        if raw is None:
             return
-        found.label = label_of(session)
-        session.info[self._key] = found
+        former = self._open.get(id(raw))
+        if former is not None:
+            self._finish(former, former.answered)
+        self._open[id(raw)] = _Open(raw, of_session=False)
 
-    def _on_session_rollback(self, session: Session) -> None:
-        found: _Open | None = session.info.pop(self._key, None)
-        if found is not None and found.outcome == "rollback" and found.reason is None and not found.sqlstate:
-            found.reason = "explicit"
+    def _on_commit(self, connection: Connection) -> None:
+        # Counts only once the connection moves on without an error.
+        self._answer(connection, "commit")
+
+    def _on_rollback(self, connection: Connection) -> None:
+        self._answer(connection, "rollback")
+
+    def _answer(self, connection: Connection, outcome: Outcome) -> None:
+        transaction = self._of(connection)
+        if transaction is not None:
+            transaction.outcome = outcome
+            transaction.answered = time.perf_counter()
+
+    def _on_rollback_savepoint(self, connection: Connection, _name: str, _context: None) -> None:
+        transaction = self._of(connection)
+        if transaction is not None:
+            transaction.sqlstate, transaction.reason = "", None
 
     # -- the end -----------------------------------------------------------------------------------------------
 
     def _finish(self, transaction: _Open, ended: float | None) -> None:
-        self._open.pop(id(transaction.connection), None)
+        if self._open.pop(id(transaction.raw), None) is None:
+            return  # told already
         outcome: Outcome = transaction.outcome or "rollback"
         reason: RollbackReason | Literal[""] = ""
         if outcome == "rollback":
