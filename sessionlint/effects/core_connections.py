@@ -6,6 +6,7 @@ that cannot be read is not judged.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,6 +23,11 @@ from sessionlint.project.infer import Inference, Scope
 _EXECUTES = frozenset({"execute", "exec_driver_sql", "scalar", "scalars", "stream", "stream_scalars"})
 _WRITES = frozenset({"insert", "update", "delete"})
 _DEPTH = 3
+#: a table that ends with the connection or the transaction: nobody wants its rows kept
+_TEMPORARY = re.compile(
+    r"create\s+(?:(?:global|local)\s+)?temp(?:orary)?\s+table\s+(?:if\s+not\s+exists\s+)?[\"`]?([\w.]+)", re.I
+)
+_TARGET = re.compile(r"(?:insert\s+into|update|delete\s+from)\s+[\"`]?([\w.]+)", re.I)
 
 
 class CoreWrite(NamedTuple):
@@ -55,6 +61,7 @@ class _Uses:
     commits: bool = False
     lost: bool = False
     begun: dict[str, s.Loc] = field(default_factory=dict)
+    temporary: set[str] = field(default_factory=set)
     rolled_back: bool = False
     handed_on: bool = False
 
@@ -160,7 +167,9 @@ class CoreConnections:
             uses.rolled_back = True
         elif method in _EXECUTES and call.args:
             verb = self._verb(call.args[0], function)
-            if verb in _WRITES:
+            text = _sql_text(call.args[0])
+            uses.temporary.update(name.lower() for name in _TEMPORARY.findall(text))
+            if verb in _WRITES and not uses.temporary & {w.lower() for w in _TARGET.findall(text)}:
                 uses.writes.append(CoreWrite(call.loc, function.module.path, verb))
             elif verb == "commit":
                 uses.commits = True

@@ -121,6 +121,8 @@ class Exits:
             if isinstance(option, v.Method) and isinstance(option.receiver, (v.Session, v.Begin)):
                 effect = self._engine.catalog.session.get(option.name)
                 found.add(effect.effect if effect is not None else option.name)
+                if effect is None and self._is_projects_own(option.name):
+                    found.add("close")  # a session class of the project's: its method may well close
             elif isinstance(option, v.FunctionRef):
                 function = self._dispatched(cls, method, call, option.function)
                 if depth < _MAX_DEPTH and function is not method:
@@ -132,6 +134,9 @@ class Exits:
             found.add("close")
         found.update(*(self._effects(cls, method, c, depth) for a in call.args for c in _calls_in(a)))
         return frozenset("close" if name in _DELEGATES else name for name in found)
+
+    def _is_projects_own(self, method: str) -> bool:
+        return any(f.name == method and f.owner is not None for f in self._infer.table.functions.values())
 
     def _dispatched(self, cls: sym.Class, method: sym.Function, call: s.Call, found: sym.Function) -> sym.Function:
         """``self.rollback()`` of a base class as the class at hand defines it."""

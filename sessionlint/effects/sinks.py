@@ -191,14 +191,27 @@ class Sinks:
     def _background(self, call: s.Call, state: State) -> None:
         frame = self._frame
         held: frozenset[v.Origin] = frozenset()
-        for _, value in self._calls.arguments(call, state):
-            held |= self._infer.holds(value)
+        arguments = self._calls.arguments(call, state)
+        unread = self._unread(arguments)
+        for _, value in arguments:
+            if not any(value is x for x in unread):
+                held |= self._infer.holds(value)
             if isinstance(value, v.FunctionRef):
                 frame.edge(value.function, call.loc, "spawn")
                 frame.event(call.loc, "spawn", value.function.qualname, value.function.key)
         if held:
             text = _work_text(call.args[0]) if call.args else ""
             frame.note(obs.Spawned(call.loc, "background", tuple(sorted(held)), text, False))
+
+    def _unread(self, arguments: list[tuple[str, v.Value]]) -> list[v.Value]:
+        """Arguments of a background job that its function never looks at."""
+        job = arguments[0][1] if arguments else v.UNKNOWN
+        if not isinstance(job, v.FunctionRef) or job.function.owner is not None:
+            return []  # another class may define the method again
+        given = [value for name, value in arguments[1:] if not name]
+        binding = self._infer.bind(job, given, [(name, value) for name, value in arguments if name])
+        read = _names_read(job.function)
+        return [x for n, x in binding.items() if n in job.function.parameters and n not in read]
 
     # ---- streams ---------------------------------------------------------------------------------------------------
 
@@ -226,6 +239,13 @@ def _generator_of(infer: object, value: v.Value) -> tuple[sym.Function | None, d
     if isinstance(value, v.Running) and value.function.facts.is_generator and not value.wrapper:
         return value.function, value.arguments()
     return None, {}
+
+
+def _names_read(function: sym.Function) -> set[str]:
+    """Names a function uses, those of functions written inside it included."""
+    inner = (f for f in function.module.functions.values() if f is function or f.parent is function)
+    bodies = (top for f in inner for stmt in sym.statements(f.facts.body) for top in sym.statement_expressions(stmt))
+    return {e.id for top in bodies for e in sym.walk(top) if isinstance(e, s.Name)}
 
 
 def _work_text(expr: s.Expr) -> str:

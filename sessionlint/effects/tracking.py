@@ -360,7 +360,11 @@ class Tracking:
         """Objects handed to something that cannot be followed; it may be a session nobody recognised."""
         if sym.last_name(call.func) in _SESSION_METHODS:
             state.book.held.clear()
-        for argument in (*call.args, *(k.value for k in call.keywords)):
+        given = (*call.args, *(k.value for k in call.keywords))
+        if isinstance(call.func, s.Attribute):
+            if any(self._frame.infer.holds(self._frame.value(argument, state)) for argument in given):
+                self._touched(call.func.value, state)  # an object that is given a session may save itself
+        for argument in given:
             self._touched(argument, state)
 
     def _touched(self, argument: s.Expr, state: State) -> None:

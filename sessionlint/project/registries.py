@@ -41,7 +41,7 @@ def scoped_registries(infer: Inference) -> Iterator[Registry]:
     made = list(registries(infer))
     if not made:
         return
-    emptied = {name for name, _ in _calls_on_registries(infer, "remove")}
+    emptied = {name for name, _ in _calls_on_registries(infer, "remove")} | set(_handed_on(infer, "remove"))
     closed: dict[str, list[Closing]] = {}
     for how in ("close", "aclose"):
         for name, call in _calls_on_registries(infer, how):
@@ -57,13 +57,28 @@ def scoped_registries(infer: Inference) -> Iterator[Registry]:
 
 
 def _calls_on_registries(infer: Inference, method: str) -> Iterator[tuple[str, Closing]]:
-    """(registry's name, call) of every ``registry.method``, called or passed on."""
+    """(registry's name, call) of every ``registry.method()``."""
     for module, function, call in infer.call_sites(method):
         if module.is_test or not isinstance(call.func, s.Attribute):
             continue
         for option in v.options_of(infer.expr(call.func.value, Scope(module, function))):
             if isinstance(option, v.Factory) and option.scoped:
                 yield option.name, Closing(function or module, call.loc, sym.dotted_text(call.func))
+
+
+def _handed_on(infer: Inference, method: str) -> Iterator[str]:
+    """Names of registries whose method is given to something that will call it: ``at_end(registry.remove)``."""
+    for module in infer.table.modules.values():
+        if module.is_test:
+            continue
+        owners = [(None, sym.calls(module.facts.body)), *((f, f.calls) for f in module.functions.values())]
+        for function, calls in owners:
+            for call in calls:
+                for argument in (*call.args, *(k.value for k in call.keywords)):
+                    if isinstance(argument, s.Attribute) and argument.attr == method:
+                        for option in v.options_of(infer.expr(argument.value, Scope(module, function))):
+                            if isinstance(option, v.Factory) and option.scoped:
+                                yield option.name or sym.last_name(argument.value) or ""
 
 
 def _name_of(infer: Inference, found: Construction) -> str:
