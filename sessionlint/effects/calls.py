@@ -30,6 +30,9 @@ _MAX_TARGETS = 3
 _NO_PLACES: Mapping[str, str] = {}
 _ENTITY_SETTERS = frozenset({"builtins.setattr"})
 
+#: methods of containers that keep their last argument
+_PUTS = frozenset({"append", "appendleft", "add", "insert", "setdefault"})
+
 
 class Calls:
     """Applies calls for one frame."""
@@ -116,6 +119,8 @@ class Calls:
         elif isinstance(receiver, (v.Engine, v.Statement, v.Sequence, v.Mapping, v.Connection, v.Factory)):
             if isinstance(receiver, v.Sequence) and target.name in {"append", "add", "extend", "insert"}:
                 self._frame.keeping.grow(call, state)
+            if isinstance(receiver, (v.Sequence, v.Mapping)) and target.name in _PUTS:
+                self._frame.keeping.put(call, state)
         else:
             self._unresolved(call, state)
         return [state]

@@ -12,6 +12,8 @@ from sessionlint.effects.summary import Store, Summary
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
+from sessionlint.project.keeping import takes_out
+from sessionlint.project.lifetimes import is_application_state, place_of
 
 if TYPE_CHECKING:
     from sessionlint.effects.interpreter import Frame
@@ -44,14 +46,16 @@ class Keeping:
             holder_value = frame.value(target.value, state)
             holder, attr = _holder_of(holder_value, target.value, frame.function), target.attr
         elif isinstance(target, s.Subscript):
-            holder, attr = _registry_of(target.value, frame), ""
+            state_of_app = is_application_state(frame.infer, target, frame.infer_scope())
+            holder, attr = "state" if state_of_app else _registry_of(target.value, frame), ""
+            if takes_out(frame.function, sym.dotted_text(target.value)):
+                return
         else:
             return
         if not holder:
             return
-        frame.note(
-            obs.Stored(loc, sym.dotted_text(target) or _subscript_text(target), holder, attr, origins, found, scoped)
-        )
+        text = place_of(target) if isinstance(target, s.Subscript) else sym.dotted_text(target)
+        frame.note(obs.Stored(loc, text, holder, attr, origins, found, scoped))
 
     def _keeps_parameter(self, target: s.Expr, expr: s.Expr) -> bool:
         """A setter: what it is given is kept on its object. Whether that is a fault, the caller's argument decides."""
@@ -76,6 +80,18 @@ class Keeping:
                 frame.closing.leaves(origins)
                 active = [frame.owned[o].active for o in origins if o in frame.owned]
                 frame.note(obs.Stored(loc, store.target, store.holder, "", origins, value, any(active)))
+
+    def put(self, call: s.Call, state: State) -> None:
+        """``REGISTRY.setdefault(key, x)``, ``SERVICES.append(x)``: a store into what may live longer than the session.
+
+        Of what is put only objects and sessions count: a task that is kept alive by a set ends by itself.
+        """
+        if not isinstance(call.func, s.Attribute) or not call.args:
+            return
+        found = self._frame.value(call.args[-1], state)
+        if any(isinstance(option, (v.Instance, v.Session)) for option in v.options_of(found)):
+            place = s.Subscript(call.func.value, s.Constant(None, call.loc), call.loc)
+            self.stored(place, found, call.args[-1], state, call.loc)
 
     def grow(self, call: s.Call, state: State) -> None:
         """``items.append(x)``: where ``items`` is a local list, remember what is in it (tasks for gather)."""
@@ -117,7 +133,3 @@ def _registry_of(expr: s.Expr, frame: Frame) -> str:
         if isinstance(symbol, sym.Global):
             return f"global:{symbol.module.dotted}"
     return ""
-
-
-def _subscript_text(target: s.Expr) -> str:
-    return f"{sym.dotted_text(target.value)}[...]" if isinstance(target, s.Subscript) else ""

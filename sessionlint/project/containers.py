@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.frameworks import dishka, known
+from sessionlint.project.frameworks import dishka, known, sqlalchemy
 from sessionlint.project.infer import Inference, Scope
 
 
@@ -108,6 +108,8 @@ def _provides_session(infer: Inference, expr: s.Expr, owner: sym.Class | sym.Mod
                 function = made.function
                 value = infer.yields(function) if function.facts.is_generator else infer.returns(function)
                 return isinstance(value, v.Session)
+            if isinstance(made, v.External):
+                return sqlalchemy.is_session(made.dotted) is not None
             return isinstance(made, v.ClassRef) and infer.classes.session_flavour(made.cls) is not None
     return False
 

@@ -32,6 +32,23 @@ def keeps(function: sym.Function, call: s.Call) -> bool:
     return False
 
 
+_TAKES_OUT = frozenset({"pop", "popitem", "remove", "discard", "clear", "popleft"})
+
+
+def takes_out(function: sym.Function, container: str) -> bool:
+    """Whether the function itself removes entries from the container it names so (``ACTIVE.pop(key)``)."""
+    for call in function.calls:
+        if isinstance(call.func, s.Attribute) and call.func.attr in _TAKES_OUT:
+            if sym.dotted_text(call.func.value) == container:
+                return True
+    return any(
+        isinstance(target, s.Subscript) and sym.dotted_text(target.value) == container
+        for stmt in sym.statements(function.facts.body)
+        if isinstance(stmt, s.Delete)
+        for target in stmt.targets
+    )
+
+
 def disposes(function: sym.Function) -> bool:
     """Whether the function names ``dispose``."""
     return any(isinstance(e, s.Attribute) and e.attr == "dispose" for e in function.expressions)

@@ -14,6 +14,7 @@ from sessionlint.facts import shape as s
 from sessionlint.project import containers
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
+from sessionlint.project.frameworks import known
 from sessionlint.project.infer import Inference, Scope
 
 
@@ -82,10 +83,10 @@ class Lifetimes:
                     holder = self._infer.expr(target.value, Scope(module, function))
                     if isinstance(holder, v.Instance) and holder.cls.key in self._kept:
                         return True
-                    if isinstance(holder, (v.ClassRef, v.ModuleRef)) or sym.dotted_text(target.value).endswith(
-                        "app.state"
-                    ):
+                    if isinstance(holder, (v.ClassRef, v.ModuleRef)):
                         return True
+                if is_application_state(self._infer, target, Scope(module, function)):
+                    return True
         return False
 
     # ---- seeds -----------------------------------------------------------------------------------------------------
@@ -146,13 +147,15 @@ class Lifetimes:
             if not isinstance(stmt, s.Assign):
                 continue
             for target in stmt.targets:
-                if not isinstance(target, s.Attribute):
+                if not isinstance(target, (s.Attribute, s.Subscript)):
                     continue
-                text = sym.dotted_text(target.value)
-                holder = self._infer.expr(target.value, Scope(module, function))
-                if text.endswith("app.state") or isinstance(holder, v.ClassRef):
-                    value = self._infer.expr(stmt.value, Scope(module, function))
-                    self._keep(value, Reason(module.path, stmt.loc, f"kept in `{text}.{target.attr}`"))
+                scope = Scope(module, function)
+                on_class = isinstance(target, s.Attribute) and isinstance(
+                    self._infer.expr(target.value, scope), v.ClassRef
+                )
+                if on_class or is_application_state(self._infer, target, scope):
+                    value = self._infer.expr(stmt.value, scope)
+                    self._keep(value, Reason(module.path, stmt.loc, f"kept in `{place_of(target)}`"))
 
     def _spread(self) -> None:
         """What a process-long object builds and stores on itself lives as long."""
@@ -171,6 +174,27 @@ class Lifetimes:
                         before = set(self._kept)
                         if self._keep(value, reason, above):
                             waiting.extend(set(self._kept) - before)
+
+
+def is_application_state(infer: Inference, target: s.Expr, scope: Scope) -> bool:
+    """Whether a store goes into the application: ``app.state.x``, and ``app["x"]`` where the framework keeps that."""
+    if not isinstance(target, (s.Attribute, s.Subscript)):
+        return False
+    text = sym.dotted_text(target.value)
+    if text.endswith("app.state"):
+        return True
+    if isinstance(target, s.Attribute):
+        return False
+    holder = infer.expr(target.value, scope)
+    if isinstance(holder, v.ExternalObject):
+        return known.is_application(holder.dotted)
+    return isinstance(holder, v.Unknown) and text.endswith(".app")
+
+
+def place_of(target: s.Attribute | s.Subscript) -> str:
+    """Where something is stored, as it is written: ``app.state.db``, ``app[...]``."""
+    text = sym.dotted_text(target.value)
+    return f"{text}.{target.attr}" if isinstance(target, s.Attribute) else f"{text}[...]"
 
 
 def _cached(function: sym.Function) -> bool:

@@ -12,10 +12,10 @@ from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Inference, Scope, place_origin
-from sessionlint.project.lifetimes import Lifetimes, Reason
+from sessionlint.project.lifetimes import Lifetimes, Reason, is_application_state, place_of
 
 _CACHES = frozenset({"lru_cache", "cache", "alru_cache"})
-_SINGLETONS = frozenset({"Singleton", "ThreadSafeSingleton", "Object"})
+_SINGLETONS = frozenset({"Singleton", "ThreadSafeSingleton"})
 
 
 class Shared(NamedTuple):
@@ -37,8 +37,11 @@ def shared_sessions(infer: Inference, lifetimes: Lifetimes, serves: Callable[[sy
         yield from _globals(infer, module, module.path in imported, serves)
         for cls in module.classes.values():
             for attribute in cls.facts.attributes:
-                for call in _opened(infer, attribute.value, Scope(module, cls.parent)):
+                scope = Scope(module, cls.parent)
+                for call in _opened(infer, attribute.value, scope):
                     yield Shared(cls, call.loc, _text(call), f"the class attribute `{cls.name}.{attribute.name}`")
+                for call in _singletons(infer, attribute.value, scope):
+                    yield Shared(cls, call.loc, _text(call), f"the singleton `{cls.name}.{attribute.name}`")
             yield from _kept_objects(infer, cls, lifetimes)
         for function in module.functions.values():
             yield from _of_function(infer, function)
@@ -53,9 +56,8 @@ def _globals(
                 continue
             for call in _opened(infer, expr, Scope(module, function)):
                 yield Shared(function or module, call.loc, _text(call), f"the module global `{name}`")
-            for part in sym.walk(expr):
-                if isinstance(part, s.Call) and _makes_singleton(infer, part, Scope(module, function)):
-                    yield Shared(function or module, part.loc, _text(part), f"the singleton `{name}`")
+            for part in _singletons(infer, expr, Scope(module, function)):
+                yield Shared(function or module, part.loc, _text(part), f"the singleton `{name}`")
 
 
 def _is_shared(
@@ -105,15 +107,15 @@ def _of_function(infer: Inference, function: sym.Function) -> Iterator[Shared]:
             yield Shared(function, call.loc, _text(call), f"the default of the parameter `{parameter.name}`")
     if _CACHES & function.decorator_names or _application_wide(function):
         made = infer.yields(function) if function.facts.is_generator else infer.returns(function)
-        if isinstance(made, v.Session) and made.origin is not None and made.origin.kind == "local":
+        if any(o.kind == "local" for o in infer.holds(made)):
             how = "the cache of" if _CACHES & function.decorator_names else "the application-wide provider"
             yield Shared(function, function.facts.loc, f"{function.name}()", f"{how} `{function.qualname}`")
     for stmt in sym.statements(function.facts.body):
         if isinstance(stmt, s.Assign):
             for target in stmt.targets:
-                if isinstance(target, s.Attribute) and sym.dotted_text(target.value).endswith("app.state"):
+                if isinstance(target, (s.Attribute, s.Subscript)) and is_application_state(infer, target, scope):
                     for call in _opened(infer, stmt.value, scope):
-                        yield Shared(function, call.loc, _text(call), f"`{sym.dotted_text(target)}`")
+                        yield Shared(function, call.loc, _text(call), f"`{place_of(target)}`")
 
 
 def _application_wide(function: sym.Function) -> bool:
@@ -122,6 +124,12 @@ def _application_wide(function: sym.Function) -> bool:
         if isinstance(decorator, s.Call) and sym.last_name(decorator.func) == "provide":
             return any(k.name == "scope" and sym.last_name(k.value) == "APP" for k in decorator.keywords)
     return False
+
+
+def _singletons(infer: Inference, expr: s.Expr | None, scope: Scope) -> Iterator[s.Call]:
+    for part in sym.walk(expr) if expr is not None else ():
+        if isinstance(part, s.Call) and _makes_singleton(infer, part, scope):
+            yield part
 
 
 def _makes_singleton(infer: Inference, call: s.Call, scope: Scope) -> bool:

@@ -2,7 +2,8 @@
 
 ## What it does
 
-Reports `commit()` on a session that a repository class was handed. A class is a repository by its role (it is built on
+Reports `commit()` on a session that a repository class was handed, or that it shares with everybody in the thread or
+request (`scoped_session`, Flask-SQLAlchemy's `db.session`). A class is a repository by its role (it is built on
 a session and reads or writes models) or by its name (`*Repository*`, `*Repo`, `*DAO`, `*CRUD*`); base classes and
 mixins count. In a module of functions either this rule or SES202 fits, and one reports.
 
@@ -59,6 +60,7 @@ WHEN_MANY = 'if repositories commit by this project\'s policy, say `commit-owner
 
 #: the policy under which a repository may end the transaction
 _OWNER = "repository"
+_TIE = {"param": "owns", "global": "shares"}
 
 BAD = (
     """
@@ -142,6 +144,27 @@ class UserRepository(BaseRepository[User]):
     def rename_all(self, name: str) -> None:
         self.session.execute(update(User).values(name=name))
         self.session.commit()  # SES201
+""",
+    """
+# --- shop/extensions.py ---
+from flask_sqlalchemy import SQLAlchemy
+
+db = SQLAlchemy()
+
+# --- shop/pictures.py ---
+from shop.extensions import db
+
+
+class Picture(db.Model):
+    id = db.Column(db.Integer, primary_key=True)
+
+
+class PictureRepository:
+    @staticmethod
+    def store(picture: Picture) -> Picture:
+        db.session.add(picture)
+        db.session.commit()  # SES201
+        return picture
 """,
 )
 
@@ -293,7 +316,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     if analysis.settings.commit_owner == _OWNER:
         return
     for function, seen in analysis.observations(Committed):
-        if seen.origin.kind != "param" or function.name in {"commit", "__aexit__", "__exit__"}:
+        if seen.origin.kind not in {"param", "global"} or function.name in {"commit", "__aexit__", "__exit__"}:
             continue
         cls = _class_of(function)
         if cls is None or not analysis.is_repository_name(cls) or analysis.engine.is_unit_class(cls) or seen.asked:
@@ -301,7 +324,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         yield Draft(
             function,
             seen.loc,
-            f"`{cls.name}.{function.name}` commits `{seen.receiver}`, a session its caller owns",
+            f"`{cls.name}.{function.name}` commits `{seen.receiver}`, a session its caller {_TIE[seen.origin.kind]}",
             "`flush()` if keys are needed; commit in the boundary, once every caller does",
             "makes the caller's earlier work permanent",
             callers_steps(analysis, function),

@@ -28,4 +28,5 @@ AIOHTTP = Framework(
         "on_response_prepare.append": {0: "event"},
         "middlewares.append": {0: "event"},
     },
+    applications=frozenset({"web.Application"}),
 )

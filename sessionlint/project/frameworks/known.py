@@ -69,6 +69,11 @@ def provides(dotted: str) -> bool:
     return any(belongs(f, dotted) and last in f.provides for f in FRAMEWORKS)
 
 
+def is_application(dotted: str) -> bool:
+    """Whether objects of this outside class are the application, which keeps what is stored in it by key."""
+    return any(belongs(f, dotted) and named(dict.fromkeys(f.applications), dotted) for f in FRAMEWORKS)
+
+
 def lifetime(dotted: str) -> str:
     """``process`` or ``use``: how long a container keeps what this call is told to build; empty where unknown."""
     last = dotted.rpartition(".")[2]

@@ -37,6 +37,8 @@ class Framework:
     keeps: frozenset[str] = frozenset()
     #: calls whose first argument is built anew for each use
     renews: frozenset[str] = frozenset()
+    #: classes whose objects live as long as the process and keep what is stored in them by key (``app["db"] = ...``)
+    applications: frozenset[str] = frozenset()
 
 
 def belongs(framework: Framework, dotted: str) -> bool:
