@@ -12,8 +12,11 @@ from sessionlint.fixes.rewrite import delete_all, stands_alone
 from sessionlint.project import symbols as sym
 
 
-def taken_out(document: Document, stmts: Sequence[ast.stmt]) -> Iterator[Edit]:
-    """Statements of any blocks, neighbours together, so that an emptied block gets one ``pass``."""
+def taken_out(document: Document, stmts: Sequence[ast.stmt], *, comments: bool = True) -> Iterator[Edit]:
+    """Statements of any blocks, neighbours together, so that an emptied block gets one ``pass``.
+
+    ``comments`` False drops those on their lines, for statements that move with them.
+    """
     wanted = set(stmts)
     done: set[ast.stmt] = set()
     for stmt in sorted(wanted, key=document.start):
@@ -26,7 +29,7 @@ def taken_out(document: Document, stmts: Sequence[ast.stmt]) -> Iterator[Edit]:
                 break
             run.append(later)
         done.update(run)
-        yield _with_blank_lines(document, run, delete_all(document, run))
+        yield _with_blank_lines(document, run, delete_all(document, run, comments=comments))
 
 
 def _with_blank_lines(document: Document, run: Sequence[ast.stmt], edit: Edit) -> Edit:

@@ -26,10 +26,12 @@ class SSEUnitOfWork:
         self.commits = 0
 
     @classmethod
-    def join(cls, session: AsyncSession, *, name="") -> "SSEUnitOfWork":
-        unit = cls(lambda: session)
-        unit._session = session
-        return unit
+    def join(cls, session: AsyncSession, *, name="") -> "_OnSession":
+        return _OnSession(session)
+
+    @classmethod
+    def around(cls, session: AsyncSession, *, name="") -> "_OnSession":
+        return _OnSession(session)
 
     async def __aenter__(self) -> "SSEUnitOfWork":
         if self._session is not None:
@@ -61,6 +63,17 @@ class SSEUnitOfWork:
 
     async def release(self) -> None:
         await self.session.commit()
+
+
+class _OnSession(SSEUnitOfWork):
+    def __init__(self, session: AsyncSession):
+        self._session = session
+
+    async def __aenter__(self) -> "_OnSession":
+        return self
+
+    async def __aexit__(self, exc_type, exc, traceback) -> None:
+        return None
 """
 
 

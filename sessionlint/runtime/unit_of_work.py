@@ -23,7 +23,7 @@ from typing_extensions import Self, TypeVar
 
 from .errors import LostWriteError, LostWriteWarning, RollbackOnlyError, TransactionOpenError, UnitOfWorkError
 from .hooks import Hook, Hooks, wait_for_owner
-from .labels import RELEASE, UNNAMED, RollbackReason, SessionLabel, set_operation
+from .labels import RELEASE, UNNAMED, RollbackReason, SessionLabel, label_of, set_operation
 from .open_units import OPEN_UNITS
 from .shielding import run_shielded
 from .sqlstate import may_have_committed
@@ -63,9 +63,11 @@ class SSEUnitOfWork(Generic[S]):
         self._strict = strict
         self._session: S | None = None
         self._borrowed = False
+        self._lent = False
         self._rollback_only = False
         self._hooks = Hooks()
         self._label = SessionLabel(name)
+        self._outer_operation = UNNAMED
 
     @classmethod
     def join(cls, session: S, *, name: str = UNNAMED) -> Self:
@@ -76,6 +78,17 @@ class SSEUnitOfWork(Generic[S]):
         """
         unit = cls(lambda: session, name=name)
         unit._borrowed = True
+        return unit
+
+    @classmethod
+    def around(cls, session: S, *, name: str = UNNAMED) -> Self:
+        """A unit on a session that someone else opened and will close, such as the session of a request.
+
+        Its ``commit`` is a COMMIT. Leaving the block leaves the session and what is pending to whoever opened it. For
+        callers that have a session and call what commits through a unit; within another unit use ``join``.
+        """
+        unit = cls(lambda: session, name=name)
+        unit._lent = True
         return unit
 
     def bind(self, session: S) -> None:
@@ -90,6 +103,8 @@ class SSEUnitOfWork(Generic[S]):
             OPEN_UNITS.add(self)
         try:
             session = self._session_factory()
+            if self._lent and (owner := session.info.get(_OWNER)) is not None:
+                raise UnitOfWorkError(f"The session belongs to unit of work {owner.name!r}: join() it.")
             self.bind(session)
         except BaseException:
             OPEN_UNITS.discard(self)
@@ -100,6 +115,8 @@ class SSEUnitOfWork(Generic[S]):
         self._session = session
         if not self._borrowed:
             watch(type(session.sync_session))
+            outer = label_of(session)
+            self._outer_operation = outer.operation if outer is not None else UNNAMED
             self._label = set_operation(session, self.name)
             session.info[_OWNER] = self
         return self
@@ -113,7 +130,10 @@ class SSEUnitOfWork(Generic[S]):
         session.info.pop(_OWNER, None)
         OPEN_UNITS.discard(self)
         try:
-            await self._finish(session, exc)
+            if self._lent:
+                self._label.operation = self._outer_operation
+            else:
+                await self._finish(session, exc)
         finally:
             forget(session.sync_session)
 

@@ -285,6 +285,35 @@ async def test_joined_to_a_plain_session(database: Database):
     assert database.ids() == ["plain"]
 
 
+async def test_unit_around_a_session_commits_and_leaves_the_rest_to_its_owner(database: Database):
+    async with database.factory() as session:
+        session.add(Conversation(id="before"))
+        async with SSEUnitOfWork.around(session, name="inner") as uow:
+            session.add(Conversation(id="inside"))
+            await uow.commit("save")
+            assert (database.ids(), uow.commits) == (["before", "inside"], 1)
+            session.add(Conversation(id="later"))
+        assert database.ids() == ["before", "inside"], "leaving the block ends nothing"
+        await session.commit()
+        with pytest.raises(ValueError):
+            async with SSEUnitOfWork.around(session) as uow:
+                session.add(Conversation(id="kept"))
+                raise ValueError
+        await session.commit()
+    assert database.ids() == ["before", "inside", "kept", "later"]
+    assert database.checked_out() == 0
+
+
+async def test_unit_around_the_session_of_another_unit_is_refused(database: Database):
+    async with database.unit() as owner:
+        with pytest.raises(UnitOfWorkError, match="join"):
+            await SSEUnitOfWork.around(owner.session).__aenter__()
+        async with SSEUnitOfWork.join(owner.session) as joined:
+            joined.session.add(Conversation(id="joined"))
+        await owner.commit()
+    assert database.ids() == ["joined"]
+
+
 @pytest.mark.parametrize("backend", ["sqlite"])
 async def test_hooks_fire_once_after_the_commit(database: Database, caplog: pytest.LogCaptureFixture):
     seen: list[object] = []

@@ -15,8 +15,9 @@ from sessionlint.fixes import signatures
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import NeededImport
 from sessionlint.fixes.migrate.factories import factory_of
-from sessionlint.fixes.migrate.unit_parameter import UNIT
+from sessionlint.fixes.migrate.unit_class import UNIT
 from sessionlint.fixes.program import Program
+from sessionlint.fixes.rewrite import kept_comment
 from sessionlint.fixes.sources import Refused
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -109,7 +110,8 @@ class Carried:
             raise Refused(f"`{name}` is not made by a call", self._step(made, "here"))
         self.take([n for n in ast.walk(made.value) if isinstance(n, ast.Name)])
         self.moved.append(made)
-        self.lines.append(renamed(self.document, made, self.sessions))
+        comment = kept_comment(self.document, made.end_lineno or made.lineno)
+        self.lines.append(renamed(self.document, made, self.sessions) + (f"  {comment}" if comment else ""))
 
     def _rebuilt(self, target: v.Value, node: ast.AST, depth: int) -> str:
         """A dependency as a plain call. Raises ``Refused``."""

@@ -11,11 +11,11 @@ from sessionlint.fixes.sources import Refused
 from sessionlint.project import symbols as sym
 
 
-def path_is_clear(program: Program, path: Collection[sym.Function]) -> None:
-    """Raises ``Refused`` for calls that cannot be followed, units of work of the project, and blocks that commit."""
+def path_is_clear(program: Program, path: Collection[sym.Function], own: sym.Class | None) -> None:
+    """Raises ``Refused`` for calls that cannot be followed, units of work but ``own``, and blocks that commit."""
     for function in path:
         _followed(program, function)
-        _no_other_unit(program, function)
+        _no_other_unit(program, function, own)
         for call in function.calls:
             if isinstance(call.func, s.Attribute) and call.func.attr == "begin":
                 where = Step(program.analysis.place(function, call.loc), "here")
@@ -30,9 +30,9 @@ def _followed(program: Program, function: sym.Function) -> None:
             raise Refused(reason, Step(unseen.place, unseen.reason))
 
 
-def _no_other_unit(program: Program, function: sym.Function) -> None:
+def _no_other_unit(program: Program, function: sym.Function, own: sym.Class | None) -> None:
     owner, analysis = function.owner, program.analysis
-    if owner is None or owner.module.path not in program.sources:
+    if owner is None or owner is own or owner.module.path not in program.sources:
         return
     if analysis.engine.is_unit_class(owner) or analysis.is_transaction_manager(owner):
         where = Step(analysis.place(function, function.facts.loc), "here")

@@ -11,7 +11,8 @@ from sessionlint.findings import Step
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.migrate.factories import keeps_objects
 from sessionlint.fixes.migrate.labels import label
-from sessionlint.fixes.migrate.unit_parameter import UNIT, UnitPlan
+from sessionlint.fixes.migrate.unit_class import UNIT
+from sessionlint.fixes.migrate.unit_parameter import UnitPlan
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.rewrite import insert_before, stands_alone
 from sessionlint.fixes.sources import Refused
@@ -34,13 +35,13 @@ def end_through_unit(program: Program, plan: UnitPlan, function: sym.Function, f
         raise Refused(f"`{UNIT}` cannot be passed to `{function.qualname}`", where)
     document = program.document(function.module.path)
     for seen in ended:
-        _commit_there(analysis, plan, document, function, seen)
+        commit_there(plan, function, seen)
     return [_commit_before(analysis, plan, document, function, wait) for wait in waits]
 
 
-def commit_text(analysis: Analysis, function: sym.Function, at: s.Loc) -> str:
+def commit_text(plan: UnitPlan, function: sym.Function, at: s.Loc) -> str:
     """``uow.commit("label")`` for a place of a function."""
-    return f'{UNIT}.commit("{label(analysis, function, at)}")'
+    return plan.unit.commit(label(plan.program.analysis, function, at))
 
 
 def commits(program: Program, function: sym.Function) -> list[Committed]:
@@ -64,14 +65,15 @@ def uncommitted_yields(analysis: Analysis, function: sym.Function) -> list[Suspe
     return [found[loc] for loc in sorted(found)]
 
 
-def _commit_there(
-    analysis: Analysis, plan: UnitPlan, document: Document, function: sym.Function, seen: Committed
-) -> None:
+def commit_there(plan: UnitPlan, function: sym.Function, seen: Committed) -> None:
+    """A commit becomes the unit's. Raises ``Refused``."""
+    analysis = plan.program.analysis
+    document = plan.program.document(function.module.path)
     call = document.spanning(seen.loc, ast.Call)
     plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "commit"
     if not isinstance(call, ast.Call) or not plain or call.args or call.keywords:
         raise Refused("a commit on the path is not a plain call", Step(analysis.place(function, seen.loc), "here"))
-    plan.commit_through_unit(document, call, commit_text(analysis, function, seen.loc))
+    plan.commit_through_unit(document, call, commit_text(plan, function, seen.loc))
 
 
 def _commit_before(
@@ -84,6 +86,6 @@ def _commit_before(
         raise Refused("no commit can be put in front of this yield", where)
     if document.enclosing(stmt, ast.ExceptHandler) is not None:
         raise Refused("a yield in an except clause waits with half-done work", where)
-    plan.edits.append(insert_before(document, stmt, [f"await {commit_text(analysis, function, wait.loc)}"]))
+    plan.edits.append(insert_before(document, stmt, [f"await {commit_text(plan, function, wait.loc)}"]))
     text = "commits before the reader is waited for: what was written stays if the stream fails later"
     return Step(where.place, text)

@@ -14,22 +14,26 @@ from sessionlint.findings import Place, Step
 from sessionlint.fixes import references
 from sessionlint.fixes.around import is_docstring
 from sessionlint.fixes.document import Document
-from sessionlint.fixes.edits import Unwrap, Wrap
+from sessionlint.fixes.edits import Wrap
 from sessionlint.fixes.leaving import before_return, fresh_name
+from sessionlint.fixes.leftovers import taken_out
 from sessionlint.fixes.migrate.carriers import Carried, renamed, session_names
-from sessionlint.fixes.migrate.factories import factory_text, is_factory, is_late
+from sessionlint.fixes.migrate.factories import factory_text
 from sessionlint.fixes.migrate.obstacles import path_is_clear
 from sessionlint.fixes.migrate.parameters import drop_parameters
 from sessionlint.fixes.migrate.path_commits import commit_text, commits, end_through_unit, uncommitted_yields
 from sessionlint.fixes.migrate.stream_entries import StreamEntry, reached
-from sessionlint.fixes.migrate.unit_parameter import RUNTIME, UNIT, UNIT_CLASS, UnitPlan
+from sessionlint.fixes.migrate.unit_block import converted, inner, through_unit
+from sessionlint.fixes.migrate.unit_class import UNIT, is_unit, unit_class
+from sessionlint.fixes.migrate.unit_parameter import UnitPlan
 from sessionlint.fixes.program import Program
-from sessionlint.fixes.providers import identity, local_symbol
-from sessionlint.fixes.rewrite import delete, insert_before, replace
+from sessionlint.fixes.providers import identity
+from sessionlint.fixes.rewrite import insert_before, replace
 from sessionlint.fixes.sessions import inside, named_session
 from sessionlint.fixes.signatures import written
 from sessionlint.fixes.sources import Refused, Source
 from sessionlint.project import symbols as sym
+from sessionlint.project.infer import Scope
 
 TITLE = "open a unit of work inside the stream"
 
@@ -82,7 +86,7 @@ class StreamMigration:
         for document, node in ((self.document, self.node), (self.carried.document, self._endpoint_node())):
             for name in session_names(node, {UNIT}):
                 raise Refused(f"`{UNIT}` means something else there", self._step_in(document, name, "here"))
-        path_is_clear(self.program, self.path.values())
+        path_is_clear(self.program, self.path.values(), unit_class(self.program).cls)
         if opened:
             self.owners = {self.generator.key}
             self.write = lambda: self._open_in_place(opened[0])
@@ -117,51 +121,19 @@ class StreamMigration:
         return found
 
     def _has_unit(self) -> bool:
-        for node in ast.walk(self.node):
-            if isinstance(node, ast.AsyncWith):
-                for item in node.items:
-                    call = item.context_expr
-                    if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] == UNIT_CLASS:
-                        return True
-        return False
+        scope = Scope(self.generator.module, self.generator)
+        names = [
+            item.optional_vars.id
+            for node in ast.walk(self.node)
+            if isinstance(node, ast.AsyncWith)
+            for item in node.items
+            if isinstance(item.optional_vars, ast.Name)
+        ]
+        return any(is_unit(self.program, self.analysis.infer.name(name, scope)) for name in names)
 
     def _open_in_place(self, block: ast.AsyncWith) -> None:
         """``async with maker() as db:`` in the generator becomes the unit's block."""
-        item = block.items[0]
-        call, target = item.context_expr, item.optional_vars
-        symbol = local_symbol(self.program, self.generator, call.func) if isinstance(call, ast.Call) else None
-        if (
-            len(block.items) != 1
-            or not isinstance(call, ast.Call)
-            or call.args
-            or call.keywords
-            or not isinstance(symbol, sym.Global)
-            or not is_factory(self.program, symbol)
-        ):
-            raise Refused("its session does not come from a plain call of a factory", self._step(block, "opened here"))
-        is_late(symbol)
-        assert isinstance(target, ast.Name)
-        opened = f"{self._class()}({self.document.code(call.func)}, name={self._name()!r})".replace("'", '"')
-        names = {target.id}
-        self._not_used_elsewhere(block, names)
-        first = block.body[0]
-        if len(block.body) == 1 and isinstance(first, ast.Try) and first.handlers:
-            body = self._inner(first, names)
-            start, end = self.document.start(body[0]), self.document.start(body[-1])
-            self.plan.blocks.append(Wrap(self.document.file, start, end, f"async with {opened} as {UNIT}:", ""))
-            self.plan.blocks.append(Unwrap(self.document.file, self.document.start(block)))
-        else:
-            body = block.body
-            self.plan.edits.append(replace(self.document, call, opened))
-            self.plan.edits.append(replace(self.document, target, UNIT))
-        self._through_unit(self.document, body, names)
-        self._hand_down(symbol)
-
-    def _not_used_elsewhere(self, block: ast.AsyncWith, names: set[str]) -> None:
-        within = set(ast.walk(block))
-        for name in session_names(self.node, names):
-            if name not in within:
-                raise Refused(f"`{name.id}` is used outside its block", self._step(name, "here"))
+        self._hand_down(converted(self.plan, self.generator, block, self.endpoint.name))
 
     # ---- the session of the request --------------------------------------------------------------------------------
 
@@ -176,10 +148,10 @@ class StreamMigration:
             raise Refused("it is not seen where the stream uses the session", self._step(self.node, "here"))
         region = body[body.index(used[0]) :]
         if len(region) == 1 and isinstance(region[0], ast.Try) and region[0].handlers:
-            region = self._inner(region[0], names)
+            region = inner(self.plan, self.document, region[0], names)
         end = self._commit_at_end(region)
         self._wrap(region, factory, end)
-        self._through_unit(self.document, region, self.carried.sessions)
+        through_unit(self.plan, self.generator, region, self.carried.sessions)
         self._hand_down(factory)
         self._leave_endpoint([self.node])
 
@@ -249,7 +221,7 @@ class StreamMigration:
         others = {n.id for n in left if n not in moved}
         if others & carried.sessions:
             self._nothing_pending_before(others & carried.sessions)
-        self.plan.edits.extend(delete(document, stmt, comments=False) for stmt in carried.moved)
+        self.plan.edits.extend(taken_out(document, carried.moved, comments=False))
         droppable = {n for n in carried.sessions | carried.parameters if n not in others}
         calls = references.of_functions(self.analysis, [self.endpoint]).calls
         if droppable and calls:
@@ -280,15 +252,9 @@ class StreamMigration:
 
     # ---- the unit --------------------------------------------------------------------------------------------------
 
-    def _name(self) -> str:
-        return self.endpoint.name
-
-    def _class(self) -> str:
-        return written(self.document, RUNTIME, UNIT_CLASS, self.plan.imports)
-
     def _opening(self, document: Document, factory: sym.Global) -> str:
-        text = written(document, RUNTIME, UNIT_CLASS, self.plan.imports)
-        return f'{text}({factory_text(self.program, document, factory, self.plan.imports)}, name="{self._name()}")'
+        text = factory_text(self.program, document, factory, self.plan.imports)
+        return self.plan.unit.opening(self.program, document, text, self.endpoint.name, self.plan.imports)
 
     def _wrap(self, region: list[ast.stmt], factory: sym.Global, end: str) -> None:
         document = self.document
@@ -302,49 +268,8 @@ class StreamMigration:
         first, last = document.start(region[0]), document.start(region[-1])
         self.plan.blocks.append(Wrap(document.file, first, last, header, end))
 
-    def _inner(self, stmt: ast.Try, names: set[str]) -> list[ast.stmt]:
-        """The body of a ``try``: its handlers stay outside the unit, which has rolled back when they run."""
-        outside = [*stmt.handlers, *stmt.orelse, *stmt.finalbody]
-        for part in outside:
-            for name in session_names(part, names):
-                rolled = self.document.statement(name)
-                if ast.unparse(rolled) == f"await {name.id}.rollback()" and len(self.document.block(rolled)) > 1:
-                    self.plan.edits.append(delete(self.document, rolled))
-                else:
-                    raise Refused(
-                        "an except or finally clause uses the session, which is closed by then",
-                        self._step(name, "it is used here"),
-                    )
-        return stmt.body
-
-    def _through_unit(self, document: Document, region: list[ast.stmt], names: set[str]) -> None:
-        """Uses of the session in the region become uses of the unit."""
-        done: set[ast.AST] = set()
-        for stmt in region:
-            for node in ast.walk(stmt):
-                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-                    continue
-                value = node.func.value
-                if not isinstance(value, ast.Name) or value.id not in names or node.args or node.keywords:
-                    continue
-                if node.func.attr == "commit":
-                    place = document.place(node)
-                    loc = s.Loc(place.line, place.column, place.end_line, place.end_column)
-                    self.plan.edits.append(replace(document, node, commit_text(self.analysis, self.generator, loc)))
-                    done.add(value)
-                elif node.func.attr in {"rollback", "flush"}:
-                    self.plan.edits.append(replace(document, value, UNIT))
-                    done.add(value)
-                elif node.func.attr == "close":
-                    raise Refused("the stream closes the session by hand", self._step(node, "here"))
-            for name in session_names(stmt, names):
-                if not isinstance(name.ctx, ast.Load) or document.code(name) != name.id:
-                    raise Refused(f"`{name.id}` is set anew", self._step(name, "here"))
-                if name not in done:
-                    self.plan.edits.append(replace(document, name, f"{UNIT}.session"))
-
     def _last_commit(self, line: int) -> str:
-        return f"await {commit_text(self.analysis, self.generator, s.Loc(line, 1, line, 1))}"
+        return f"await {commit_text(self.plan, self.generator, s.Loc(line, 1, line, 1))}"
 
     def _pending_at_end(self) -> bool:
         """Whether the request's dependency would have committed what the stream leaves."""

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from sessionlint.findings import FixSafety
 from sessionlint.fixes.document import Uneditable
 from sessionlint.fixes.edits import Group, Refusal
-from sessionlint.fixes.migrate.stream_entries import StreamEntry, stream_entries
+from sessionlint.fixes.migrate.outside_callers import SharedUnitPlan
+from sessionlint.fixes.migrate.stream_entries import StreamEntry, reached, stream_entries
 from sessionlint.fixes.migrate.stream_migration import StreamMigration
-from sessionlint.fixes.migrate.unit_parameter import UNIT, UnitPlan
+from sessionlint.fixes.migrate.unit_class import UNIT, unit_class
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.proposals import Proposals
 from sessionlint.fixes.sources import Refused, Source
@@ -28,7 +29,8 @@ def propose(program: Program, wanted: Callable[[StreamEntry], bool]) -> Proposal
     groups: list[Group] = []
     refusals: list[Refusal] = []
     ready: list[StreamMigration] = []
-    for entry in stream_entries(program):
+    entries = list(stream_entries(program))
+    for entry in entries:
         if wanted(entry):
             migration = StreamMigration(program, entry)
             refused = _refusal(migration.prepare, [migration])
@@ -36,11 +38,12 @@ def propose(program: Program, wanted: Callable[[StreamEntry], bool]) -> Proposal
             if not refused and migration.write is not None:
                 ready.append(migration)
     for together in _sharing(ready):
-        plan = _plan(program, together)
+        plan = _plan(program, together, entries)
 
-        def build(together: list[StreamMigration] = together, plan: UnitPlan = plan) -> None:
+        def build(together: list[StreamMigration] = together, plan: SharedUnitPlan = plan) -> None:
             for migration in together:
                 migration.build(plan)
+            plan.finish()
 
         refused = _refusal(build, together)
         refusals.extend(refused)
@@ -71,10 +74,12 @@ def _sharing(migrations: list[StreamMigration]) -> list[list[StreamMigration]]:
     return found
 
 
-def _plan(program: Program, together: list[StreamMigration]) -> UnitPlan:
+def _plan(program: Program, together: list[StreamMigration], entries: list[StreamEntry]) -> SharedUnitPlan:
     endpoint = together[0].endpoint
     source = Source(endpoint, ast.Name(UNIT), sym.Global(endpoint.module, UNIT), True, UNIT, False)
-    plan = UnitPlan(program, source)
+    plan = SharedUnitPlan(program, source, unit=unit_class(program))
+    others = [e for e in entries if e not in [m.entry for m in together]]
+    plan.elsewhere = frozenset(key for e in others for g in e.generators for key in reached(program.analysis, g))
     for migration in together:
         plan.path.update(migration.path)
         plan.owners |= migration.owners
@@ -82,7 +87,7 @@ def _plan(program: Program, together: list[StreamMigration]) -> UnitPlan:
     return plan
 
 
-def _group(plan: UnitPlan, together: list[StreamMigration]) -> Group:
+def _group(plan: SharedUnitPlan, together: list[StreamMigration]) -> Group:
     imports = [*plan.imports, *(i for m in together for i in m.carried.imports)]
     notes = dict.fromkeys(note for m in together for note in m.notes)
     title = "\n".join(m.title for m in together)

@@ -1,6 +1,6 @@
 """Hands the unit of work down: every function of a stream that ends a transaction takes ``uow``, and its calls pass it.
 
-Only callers inside the stream have a unit; a caller from anywhere else refuses the whole.
+Callers inside the stream have a unit; what becomes of any other is for a subclass to say.
 """
 
 from __future__ import annotations
@@ -12,18 +12,16 @@ from sessionlint.fixes import references
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit
 from sessionlint.fixes.hand_down import Plan
-from sessionlint.fixes.signatures import written
+from sessionlint.fixes.migrate.unit_class import UNIT, UnitClass
 from sessionlint.fixes.sources import Refused
 from sessionlint.project import symbols as sym
-
-UNIT = "uow"
-RUNTIME, UNIT_CLASS = "sessionlint.runtime", "SSEUnitOfWork"
 
 
 @dataclass
 class UnitPlan(Plan):
     """``path`` are the functions of the streams, ``owners`` those in which a unit is opened."""
 
+    unit: UnitClass = field(default_factory=UnitClass)
     path: dict[str, sym.Function] = field(default_factory=dict)
     owners: set[str] = field(default_factory=set)
     #: calls that start a stream and are written anew inside a unit, and whether what they call takes the unit
@@ -39,7 +37,7 @@ class UnitPlan(Plan):
         return super().give(function)
 
     def _annotation(self, document: Document) -> str:
-        return written(document, RUNTIME, UNIT_CLASS, self.imports)
+        return self.unit.written(self.program, document, self.imports)
 
     def _pass(self, use: references.Use, *, partial: bool = False, made: bool = False) -> None:
         if use.call is not None and self.starts:
@@ -56,11 +54,16 @@ class UnitPlan(Plan):
         if caller is not None and caller.key in self._inside:
             return self._inside[caller.key]
         if caller is None or caller.key not in self.path:
-            who = f"`{caller.qualname}`" if caller is not None else "the module"
-            raise Refused(
-                "it is also called outside the stream, where there is no unit of work", use.step(f"{who} calls it here")
-            )
+            return self.outside(use, document, call)
         return self.give(caller)
+
+    def outside(self, use: references.Use, document: Document, call: ast.Call) -> str:
+        """The unit that a caller outside the streams has. Raises ``Refused``."""
+        raise NotImplementedError
+
+    def functions(self) -> list[sym.Function]:
+        """The functions that took the unit as a parameter."""
+        return [self.program.analysis.table.functions[key] for key in self._inside]
 
     def commit_through_unit(self, document: Document, call: ast.Call, text: str) -> None:
         """``db.commit()`` becomes ``uow.commit("label")``."""
