@@ -26,6 +26,9 @@ from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Scope
 
+_UNSEEN = "it cannot be seen which session it works on when called outside the stream"
+_UNCERTAIN = "it is not certain which session it works on when called outside the stream"
+
 
 @dataclass
 class SharedUnitPlan(UnitPlan):
@@ -100,8 +103,7 @@ class SharedUnitPlan(UnitPlan):
             ):  # one name for several blocks: it is the block around that counts
                 if _origins(infer.name(name, scope)) >= found:
                     return next(iter(found)), name
-        what = "it is not certain which session" if found else "it cannot be seen which session"
-        raise Refused(f"{what} it works on when called outside the stream", _called(use))
+        raise Refused(_UNCERTAIN if found else _UNSEEN, _called(use))
 
     def _is_boundary(self, caller: sym.Function) -> bool:
         analysis = self.program.analysis
@@ -156,6 +158,8 @@ class SharedUnitPlan(UnitPlan):
         if caller.key in self._asked_for:
             return self._asked_for[caller.key]
         providers = self.program.analysis.request_sessions(caller, session.name)
+        if not providers:
+            raise Refused(_UNSEEN, _called(use))
         if len({p.key for p, _ in providers}) != 1:
             raise Refused(
                 "its session is hidden inside what it was handed", use.step(f"`{caller.qualname}` calls it here")
