@@ -289,6 +289,7 @@ class _Builder:
             loc,
             node.end_lineno or node.lineno,
             self._marks.get(node.body[0].lineno - 1, self._marks.get(node.lineno, frozenset())),
+            self._bounds(node),
         )
         return s.Define("function", node.name, qualname, loc)
 
@@ -318,8 +319,14 @@ class _Builder:
             tuple(_class_attributes(body)),
             tuple(x.qualname for x in _defined(body) if x.kind == "function"),
             loc,
+            self._bounds(node),
         )
         return s.Define("class", node.name, qualname, loc)
+
+    def _bounds(self, node: ast.AST) -> tuple[tuple[str, s.Expr], ...]:
+        """What the type parameters of a definition are at least; a tuple of choices is no bound."""
+        declared = [(p.name, getattr(p, "bound", None)) for p in getattr(node, "type_params", ())]
+        return tuple((name, self._annotation(at)) for name, at in declared if at and not isinstance(at, ast.Tuple))
 
     def _parameters(self, args: ast.arguments) -> tuple[s.Parameter, ...]:
         out: list[s.Parameter] = []

@@ -338,10 +338,19 @@ def _type_alias(at: Lowering, node: cst.TypeAlias) -> ast.stmt:
 
 
 def _type_parameters(at: Lowering, node: cst.TypeParameters | None) -> dict[str, Any]:
-    """The ``type_params`` argument of a definition where the running ``ast`` has one, else no argument at all."""
+    """The ``type_params`` argument of a definition; before Python 3.12 an attribute that ``ast`` does not know."""
+    each = () if node is None else node.params
     if not _HAS_TYPE_PARAMETERS:
-        return {}
-    return {"type_params": [] if node is None else [_type_parameter(at, each) for each in node.params]}
+        return {"type_params": [_Bounded(at, e.param) for e in each if isinstance(e.param, cst.TypeVar)]}
+    return {"type_params": [_type_parameter(at, e) for e in each]}
+
+
+class _Bounded:
+    """What is asked of a type variable, where ``ast`` has no node for it."""
+
+    def __init__(self, at: Lowering, parameter: cst.TypeVar) -> None:
+        self.name = identifier(parameter.name.value)
+        self.bound = at.optional(parameter.bound)
 
 
 def _type_parameter(at: Lowering, node: cst.TypeParam) -> ast.AST:

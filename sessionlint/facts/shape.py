@@ -418,6 +418,8 @@ class FunctionFacts:
     end_line: int
     #: words of a ``# sessionlint: owns-transaction`` comment on the line of the ``def``
     marks: frozenset[str] = frozenset()
+    #: upper bounds of its own type parameters: ``def f[T: Base](x: T)``
+    bounds: tuple[tuple[str, Expr], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,6 +444,8 @@ class ClassFacts:
     attributes: tuple[ClassAttribute, ...]
     methods: tuple[str, ...]
     loc: Loc
+    #: upper bounds of its type parameters: ``class Service[R: Repository]``
+    bounds: tuple[tuple[str, Expr], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

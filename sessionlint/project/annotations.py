@@ -29,6 +29,7 @@ _CONTEXTS = frozenset(
 )
 #: callables whose second argument is the class that a new name stands for
 NEW_TYPES = frozenset({"typing.NewType", "typing_extensions.NewType"})
+TYPE_VARIABLES = frozenset({"typing.TypeVar", "typing_extensions.TypeVar"})
 _DEPENDS = frozenset({"Depends", "Security"})
 
 
@@ -57,6 +58,11 @@ class Annotations:
             name = sym.last_name(expr.value)
             if name == "Annotated" or name in _TRANSPARENT:
                 return self.reference(_first(expr.index), module, function)
+        bound = self._bound(expr, module, function)
+        if bound is not None:
+            found = self._infer.expr(bound[0], _scope(bound[1], None))
+            of_rows = isinstance(found, v.ClassRef) and self._infer.classes.is_row(found.cls)
+            return v.UNKNOWN if of_rows else found  # which table, nobody knows
         return self._infer.expr(expr, _scope(module, function))
 
     def dependency(self, expr: s.Expr, module: sym.Module, function: sym.Function | None) -> v.Dependency | None:
@@ -107,6 +113,26 @@ class Annotations:
                         return assigned, symbol.module
                 if owner is None and isinstance(assigned, s.Call) and self._is_new_type(assigned, symbol.module):
                     return assigned.args[1], symbol.module
+        return None
+
+    def _bound(
+        self, expr: s.Expr, module: sym.Module, function: sym.Function | None
+    ) -> tuple[s.Expr, sym.Module] | None:
+        """What a type variable is at least, with the module that says so: ``TypeVar("R", bound=Repository)``."""
+        if not isinstance(expr, s.Name):
+            return None
+        scope = function
+        while scope is not None:
+            for name, bound in (*scope.facts.bounds, *(scope.owner.facts.bounds if scope.owner is not None else ())):
+                if name == expr.id:
+                    return bound, module
+            scope = scope.parent
+        symbol = self._symbol(expr, module, function)
+        for assigned, _ in symbol.module.assigned.get(symbol.name, ()) if isinstance(symbol, sym.Global) else ():
+            if isinstance(assigned, s.Call) and isinstance(symbol, sym.Global):
+                made_by = self._symbol(assigned.func, symbol.module, None)
+                if isinstance(made_by, sym.External) and made_by.dotted in TYPE_VARIABLES:
+                    return next(((k.value, symbol.module) for k in assigned.keywords if k.name == "bound"), None)
         return None
 
     def _is_new_type(self, call: s.Call, module: sym.Module) -> bool:
@@ -169,6 +195,11 @@ class Annotations:
         return v.UNKNOWN
 
     def _instance(self, expr: s.Expr, module: sym.Module, function: sym.Function | None) -> v.Value:
+        bound = self._bound(expr, module, function)
+        if bound is not None:
+            at_least = self.value(bound[0], bound[1], None)
+            of_rows = isinstance(at_least, v.Instance) and self._infer.classes.is_row(at_least.cls)
+            return v.UNKNOWN if of_rows or isinstance(at_least, v.Entity) else at_least
         symbol = self._symbol(expr, module, function)
         if isinstance(symbol, sym.Class):
             return self._of_class(symbol)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DATA_DECORATORS = frozenset({"dataclass", "define", "frozen", "attrs", "s", "mutable"})
 _DATA_BASES = frozenset({"BaseModel", "BaseSettings", "NamedTuple", "Struct", "SQLModel"})
 _MODEL_BASES = frozenset({"DeclarativeBase", "DeclarativeBaseNoMeta", "MappedAsDataclass"})
+#: subclasses that a method, which only they have, is looked for in
+MAX_BELOW = 4
 
 
 class Classes:
@@ -147,6 +149,11 @@ class Classes:
             return True
         return any(isinstance(base, s.Name) and self._is_declarative_base(cls, base) for base in cls.facts.bases)
 
+    def is_row(self, cls: sym.Class) -> bool:
+        """A mapped class, or an abstract base of such."""
+        outside = {d.rpartition(".")[2] for d in self.outside_bases(cls)}
+        return self.is_model(cls) or bool(outside & {*_MODEL_BASES, "SQLModel"})
+
     def _is_declarative_base(self, cls: sym.Class, base: s.Name) -> bool:
         symbol = self._infer.table.lookup(cls.module, base.id)
         if not isinstance(symbol, sym.Global):
@@ -235,9 +242,19 @@ class Classes:
             for outside in self.outside_bases(obj.cls):
                 if outside.rpartition(".")[2] not in {"ABC", "Generic", "Protocol", "object"}:
                     return v.ExternalObject(f"{outside}.{attr}")
+            return self._of_subclasses(obj, attr)
         if obj.root is not None:
             return v.reroot(value, obj.root.child(attr))
         return value
+
+    def _of_subclasses(self, obj: v.Instance, attr: str) -> v.Value:
+        """A method that only subclasses have: the object is one of those (a mixin, a generic's bound)."""
+        found: dict[str, v.Value] = {}
+        for below in self.subclasses(obj.cls):
+            method = self.method(below, attr)
+            if method is not None and not method.is_property and method.key not in found:
+                found[method.key] = self._infer.function_ref(method, v.Instance(below, obj.root, obj.fields))
+        return v.union(found.values()) if len(found) <= MAX_BELOW else v.UNKNOWN
 
     def _property(self, obj: v.Instance, method: sym.Function) -> v.Value:
         """What a property of this object gives; one that leads back to itself gives nothing."""

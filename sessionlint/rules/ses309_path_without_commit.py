@@ -7,6 +7,9 @@ leaves: an early `return`, the other branch of an `if` or `match`, a `break` or 
 a helper that commits only sometimes. The finding stands at the `return` (or the last statement) of the path that lacks
 the commit; the trace shows the write and a path that does commit.
 
+A function that commits a session it was handed only when a parameter tells it to (`commit: bool = True`) is held to
+that: a way out that writes and never looks at the parameter is reported too.
+
 SES301 is for scopes with no commit on any path.
 
 ## Why is this bad
@@ -27,7 +30,7 @@ Make the commit independent of the path:
 ## When it is silent
 
 The early way out comes before any write, leaves by an exception, or ends in a `rollback()` on purpose; the commit
-stands in a `finally`; the session belongs to a caller.
+stands in a `finally`; the session belongs to a caller and no parameter promises a commit.
 
 ## Fix safety
 
@@ -52,6 +55,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sessionlint.effects import Analysis
+from sessionlint.effects.asked_commits import unasked
 from sessionlint.effects.observations import Ended, ScopeEnd
 from sessionlint.effects.state import WriteKey
 from sessionlint.facts.shape import Loc
@@ -262,6 +266,25 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             if (function.key, place) not in told:
                 told.add((function.key, place))
                 yield _draft(function, seen, place, places[1:] if len(places) > _TOLD_EACH else ())
+    yield from _unasked(analysis, told)
+
+
+def _unasked(analysis: Analysis, told: set[tuple[str, Loc]]) -> Iterator[Draft]:
+    """Ways out that never look at the parameter by which the function's other paths commit."""
+    for function in analysis.functions:
+        for seen, switch in unasked(function, analysis.result(function)):
+            place = seen.loc if seen.leaving == "return" else local_place(seen.writes[-1])
+            if (function.key, place) not in told:
+                told.add((function.key, place))
+                yield Draft(
+                    function,
+                    place,
+                    f"`{function.qualname}` ends here without asking `{switch}`, by which its other paths commit: "
+                    f"{described(seen.writes[-1])} is left uncommitted",
+                    f"commit here too where `{switch}` says so",
+                    "the caller believes it is saved",
+                    write_steps(seen.writes[-1]),
+                )
 
 
 def _draft(function: Function, seen: ScopeEnd | Ended, place: Loc, others: Sequence[Loc]) -> Draft:

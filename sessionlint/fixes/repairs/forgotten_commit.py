@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
+from sessionlint.effects.asked_commits import unasked
 from sessionlint.effects.observations import Ended, ScopeEnd
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes.document import Document
@@ -46,7 +47,10 @@ def propose(program: Program, findings: Sequence[Finding]) -> Iterator[Group | R
         told.add(key)
         mine = tuple(f for f in findings if f.place.file == finding.place.file and f.function == finding.function)
         mine = mine if len({o.origin for o in about}) == 1 and len(mine) > 1 else (finding,)
-        if isinstance(chosen, ScopeEnd):
+        promised = next((u for u in unasked(function, program.analysis.result(function)) if u.end == chosen), None)
+        if promised is not None:
+            yield Refusal(mine, TITLE, f"`{promised.switch}` decides whether this function commits")
+        elif isinstance(chosen, ScopeEnd):
             same = [o for o in scopes if o.opened == chosen.opened]
             yield _owned(program, function, mine, same)
         else:
