@@ -37,7 +37,7 @@ def is_docstring(stmt: ast.stmt) -> bool:
     return isinstance(stmt, ast.Expr) and isinstance(stmt.value, ast.Constant) and isinstance(stmt.value.value, str)
 
 
-def statement_of(document: Document, call: ast.Call) -> ast.stmt | None:
+def statement_of(document: Document, call: ast.expr) -> ast.stmt | None:
     """The statement a block can be opened around: where nothing else decides whether or how often the call runs."""
     inner: ast.AST = call
     for around in document.ancestors(call):

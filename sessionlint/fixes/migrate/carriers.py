@@ -32,6 +32,8 @@ class Carried:
 
     program: Program
     function: sym.Function
+    #: how the session is written where everything is made anew
+    spelling: str = f"{UNIT}.session"
     sessions: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     #: statements of the endpoint that move into the unit
@@ -111,7 +113,7 @@ class Carried:
         self.take([n for n in ast.walk(made.value) if isinstance(n, ast.Name)])
         self.moved.append(made)
         comment = kept_comment(self.document, made.end_lineno or made.lineno)
-        self.lines.append(renamed(self.document, made, self.sessions) + (f"  {comment}" if comment else ""))
+        self.lines.append(renamed(self.document, made, self.sessions, self.spelling) + (f"  {comment}" if comment else ""))
 
     def _rebuilt(self, target: v.Value, node: ast.AST, depth: int) -> str:
         """A dependency as a plain call. Raises ``Refused``."""
@@ -136,7 +138,7 @@ class Carried:
                 continue
             value = infer.parameter(function, parameter.name)
             if any(isinstance(o, v.Session) for o in v.options_of(value)):
-                given.append(f"{parameter.name}={UNIT}.session")
+                given.append(f"{parameter.name}={self.spelling}")
             elif dependency.target is not None:
                 given.append(f"{parameter.name}={self._rebuilt(dependency.target, node, depth + 1)}")
             else:
@@ -196,12 +198,14 @@ class Carried:
         return Step(self.document.place(node), text)
 
 
-def renamed(document: Document, node: ast.AST, sessions: Iterable[str]) -> str:
-    """The text of a node with the names of sessions replaced by the unit's."""
+def renamed(
+    document: Document, node: ast.AST, sessions: Iterable[str], spelling: str = f"{UNIT}.session"
+) -> str:
+    """The text of a node with the names of sessions replaced."""
     text, start = document.code(node), document.start(node)
     for name in sorted(session_names(node, sessions), key=document.start, reverse=True):
         at = document.start(name) - start
-        text = f"{text[:at]}{UNIT}.session{text[at + len(name.id) :]}"
+        text = f"{text[:at]}{spelling}{text[at + len(name.id) :]}"
     return text
 
 
