@@ -106,25 +106,28 @@ class _Run:
         proposals = own(self.program) if own is not None else propose(self.program, self._wanted)
         self.refused = list(proposals.refusals)
         self.withheld = []
-        candidates = self._admitted(proposals.groups)
         base = self.program
         kept: list[Group] = []
-        broken: list[tuple[Group, Program | None, Fault]] = []
-        size = 1 if self.means.confirm is not None else len(candidates)
-        for start in range(0, len(candidates), max(size, 1)):
-            self._settle(base, kept, candidates[start : start + size], broken)
+        waiting: Sequence[Group] = proposals.groups
+        while waiting and not kept:  # what does not hold stands in nobody's way
+            broken: list[tuple[Group, Program | None, Fault]] = []
+            candidates, waiting = self._admitted(waiting)
+            size = 1 if self.means.confirm is not None else len(candidates)
+            for start in range(0, len(candidates), max(size, 1)):
+                self._settle(base, kept, candidates[start : start + size], broken)
+            for group, after, fault in broken:
+                # consequences are worked out on the base that the group was tried on, so one such repair ends the round
+                missing: list[Refusal] = []
+                if own is None and not kept and after is not None and self._completed(group, after, missing):
+                    return True
+                self.refused.append(Refusal(group.findings, group.title, *_because(fault, missing)))
         self.applied.extend(Applied((group,)) for group in kept)
-        for group, after, fault in broken:
-            # consequences are worked out on the base that the group was tried on, so one such repair ends the round
-            missing: list[Refusal] = []
-            if own is None and not kept and after is not None and self._completed(group, after, missing):
-                return True
-            self.refused.append(Refusal(group.findings, group.title, *_because(fault, missing)))
         return bool(kept)
 
-    def _admitted(self, groups: Sequence[Group]) -> list[Group]:
-        """The groups that may be tried now: allowed, in files that may be changed, not touching the same text."""
+    def _admitted(self, groups: Sequence[Group]) -> tuple[list[Group], list[Group]]:
+        """The groups that may be tried now, in files that may be changed, and those that touch the same text."""
         admitted: list[Group] = []
+        waiting: list[Group] = []
         for group in groups:
             if group.safety is not FixSafety.SAFE and not self.means.unsafe and not self._follows_up(group):
                 self.withheld.append(group)
@@ -132,9 +135,9 @@ class _Run:
             reason = self._closed(group)
             if reason:
                 self.refused.append(Refusal(group.findings, group.title, reason))
-            elif not group.conflicts(admitted):
-                admitted.append(group)
-        return admitted
+            else:
+                (waiting if group.conflicts(admitted) else admitted).append(group)
+        return admitted, waiting
 
     def _closed(self, group: Group) -> str:
         for file in sorted(group.files):

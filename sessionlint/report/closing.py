@@ -12,7 +12,7 @@ MANY = 20
 
 
 def found(report: Report) -> str:
-    """``Found 9 findings (3 errors, 6 warnings) in 4 files. [*] 3 fixable with sessionlint fix.``"""
+    """``Found 9 findings (3 errors, 6 warnings) in 4 files. [*] 3 may be repaired by sessionlint fix.``"""
     findings = report.findings
     if not findings:
         return ("Found nothing new." if report.accepted or report.difference else "Found no findings.") + _left_out(
@@ -23,7 +23,7 @@ def found(report: Report) -> str:
     parts = ", ".join(_count(kinds[severity], word) for severity, word in words.items() if kinds[severity])
     files = len({one.place.file for one in findings})
     fixable = sum(1 for one in findings if one.fix is FixSafety.SAFE)
-    fixes = f" [*] {fixable} fixable with sessionlint fix." if fixable else ""
+    fixes = f" [*] {fixable} may be repaired by sessionlint fix." if fixable else ""
     new = "new " if report.difference or report.accepted else ""
     head = f"Found {_count(len(findings), new + 'finding')} ({parts}) in {_count(files, 'file')}.{fixes}"
     return head + (_left_out(report) if new else "")

@@ -21,7 +21,9 @@ parameter.
 
 ## Fix safety
 
-There is no fix: which of the two sessions was meant is not in the code.
+Unsafe: builds the object on the argument and drops the session that the provider makes; what it writes then belongs to
+the caller's transaction. No fix where the other session is made elsewhere: which of the two was meant is not in the
+code.
 
 ## Options
 

@@ -37,8 +37,8 @@ insert happens in a savepoint of such a transaction, or the path only reads.
 
 ## Fix safety
 
-Unsafe: inserts `await uow.commit()` or `await db.commit()` before the reported line. It makes visible early what was
-one transaction before.
+Unsafe: inserts `await db.commit()` before the reported line where the function owns the session. It makes visible early
+what was one transaction before. No fix in a function that was handed its session.
 
 ## Options
 

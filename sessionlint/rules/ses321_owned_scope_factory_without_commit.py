@@ -32,7 +32,7 @@ given.
 
 ## Fix safety
 
-Safe for a function with a single `yield`: inserts the commit after it. No fix for classes.
+Safe: inserts the commit after the single `yield`, or at the start of a class's exit unless an exception leaves it.
 
 ## Options
 

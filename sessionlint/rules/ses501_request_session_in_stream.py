@@ -46,7 +46,9 @@ a websocket, whose dependencies stay open.
 
 ## Fix safety
 
-No fix: the stream needs transactions of its own, and where they begin and end is a decision.
+Unsafe: opens the session inside the generator, in blocks without a `yield`, and builds there what is built on it. A
+stream that leaves the session alone gets a commit in front of the response. Refused where the session would wait for
+the reader all the same: `sessionlint migrate unit-of-work` moves its commits too.
 
 ## Options
 

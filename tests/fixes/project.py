@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sessionlint import effects
 from sessionlint.config.settings import AnalysisSettings
+from sessionlint.config.versions import VersionRange, resolve
 from sessionlint.extraction import with_deep_stack
 from sessionlint.facts import FileFacts, extract
 from sessionlint.findings import Finding
@@ -67,14 +69,24 @@ def read_case(text: str) -> Case:
 
 def programmed(sources: Mapping[str, bytes], settings: AnalysisSettings | None = None) -> Program:
     """The analysed state of some sources, every rule on."""
-    facts = [one for file, source in sources.items() if isinstance(one := extract(file, source), FileFacts)]
-    analysis = effects.analyse(facts, settings or AnalysisSettings())
+    python = {file: source for file, source in sources.items() if file.endswith(".py")}
+    facts = [one for file, source in python.items() if isinstance(one := extract(file, source), FileFacts)]
+    analysis = effects.analyse(facts, settings or AnalysisSettings(versions=_versions(sources)))
     raw = [finding for rule in registry.all_rules() if rule.default for finding in rule.check(analysis)]
     known = {**dict(OWN_RULES), **registry.codes_and_names()}
     verdicts = judge(
         registry.more_specific(raw), sources, known, frozenset(known), lambda f: "tests/" not in f.place.file
     )
     return Program(sources, analysis, verdicts.findings)
+
+
+def _versions(sources: Mapping[str, bytes]) -> dict[str, VersionRange]:
+    """What the project's ``pyproject.toml`` says about its libraries."""
+    if "pyproject.toml" not in sources:
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pyproject.toml").write_bytes(sources["pyproject.toml"])
+        return resolve(Path(folder))
 
 
 def fixed(files: Mapping[str, str | bytes], *, unsafe: bool = True, only: str = "") -> Outcome:

@@ -239,7 +239,7 @@ def test_verify_that_fails_before_anything_was_done(project: Path) -> None:
 def test_check_marks_what_can_be_repaired(project: Path) -> None:
     found = sessionlint(project, "check", "--no-cache", "--output-format", "concise")
     assert "SES321 [*]" in found.stdout
-    assert "[*] 1 fixable with sessionlint fix." in found.stderr
+    assert "[*] 1 may be repaired by sessionlint fix." in found.stderr
     (project / "app/services.py").write_text(
         FACTORY.replace("        yield Uploads(db)\n", "        yield Uploads(db)\n" * 2)
     )

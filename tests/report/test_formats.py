@@ -197,7 +197,7 @@ def test_colours():
 
 def test_closing_lines():
     assert closing.found(REPORT) == (
-        "Found 3 findings (1 error, 1 warning, 1 note) in 3 files. [*] 1 fixable with sessionlint fix."
+        "Found 3 findings (1 error, 1 warning, 1 note) in 3 files. [*] 1 may be repaired by sessionlint fix."
     )
     assert closing.checked(REPORT, "0.6") == (
         "Checked 136 files (41 analysed, 1 could not be parsed) in 0.6 s. "

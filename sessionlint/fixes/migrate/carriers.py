@@ -198,9 +198,7 @@ class Carried:
         return Step(self.document.place(node), text)
 
 
-def renamed(
-    document: Document, node: ast.AST, sessions: Iterable[str], spelling: str = f"{UNIT}.session"
-) -> str:
+def renamed(document: Document, node: ast.AST, sessions: Iterable[str], spelling: str = f"{UNIT}.session") -> str:
     """The text of a node with the names of sessions replaced."""
     text, start = document.code(node), document.start(node)
     for name in sorted(session_names(node, sessions), key=document.start, reverse=True):

@@ -3,7 +3,8 @@
 ``async for db in get_db():`` becomes ``async with asynccontextmanager(get_db)() as db:``, so that what the provider
 does after its yield happens where the block ends, on every way out of it. Safe for a wrapping dependency and for a
 loop that always runs to its end; unsafe where the loop was left with ``return`` or ``break``, because then the
-provider's commit or rollback really runs now. Refused for a loop with ``else`` and where ``break`` or ``continue``
+provider's commit or rollback really runs now, and in a function that should be handed its session, which is repaired
+along with it. Refused for a loop with ``else`` and where ``break`` or ``continue``
 stands in the middle.
 """
 
@@ -19,6 +20,7 @@ from sessionlint.fixes.edits import Edit, Group, Refusal
 from sessionlint.fixes.imports import spelled
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.rewrite import delete
+from sessionlint.project import symbols as sym
 
 CODES = ("SES105", "SES117")
 ORDER = 10
@@ -73,9 +75,26 @@ def _rewritten(program: Program, loop: ast.For | ast.AsyncFor, findings: list[Fi
     header = f"with {maker}({document.code(loop.iter.func)}){called} as {document.code(loop.target)}"
     start = document.start(loop)
     edits.append(Edit(document.file, start, document.end(loop.iter), ("async " if is_async else "") + header))
-    leaves = any(o.leaves for o in _observed(program, findings, loop))
-    safety = FixSafety.UNSAFE if leaves else FixSafety.SAFE
+    seen = _observed(program, findings, loop)
+    safety = FixSafety.SAFE
+    if any(o.leaves for o in seen) or not _may_open(program, program.function(findings[0])):
+        safety = FixSafety.UNSAFE
     return Group(title, tuple(findings), safety, tuple(edits), (needed,) if needed else ())
+
+
+def _may_open(program: Program, function: sym.Function) -> bool:
+    """Whether the function may own a session, so that nothing else has to change with it."""
+    analysis = program.analysis
+    outer = function
+    while outer.parent is not None:
+        outer = outer.parent
+    return bool(
+        analysis.entries.boundary(outer)
+        or analysis.in_boundary(outer)
+        or analysis.is_script(outer)
+        or outer.key in analysis.providers
+        or outer.module.path in analysis.factory_files
+    )
 
 
 def _observed(program: Program, findings: list[Finding], loop: ast.For | ast.AsyncFor) -> list[DrivenProvider]:

@@ -1,0 +1,255 @@
+"""Moves the session of a request into the stream that uses it: opened there, short, and what is built on it rebuilt.
+
+A nested generator gets blocks around the statements that use the session, without a ``yield`` in them; where a
+generator elsewhere does the work, one beside the answer opens the session and reads from it. Refuses with the place
+where something is not seen for certain. Collects edits; changes nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sessionlint.findings import Step
+from sessionlint.fixes import references
+from sessionlint.fixes.edits import Edit, NeededImport, Wrap
+from sessionlint.fixes.expiry import keeps_objects
+from sessionlint.fixes.leaving import fresh_name
+from sessionlint.fixes.leftovers import taken_out
+from sessionlint.fixes.migrate.carriers import Carried, renamed, session_names
+from sessionlint.fixes.migrate.factories import factory_text
+from sessionlint.fixes.migrate.parameters import drop_parameters
+from sessionlint.fixes.migrate.stream_entries import StreamEntry
+from sessionlint.fixes.program import Program
+from sessionlint.fixes.providers import identity
+from sessionlint.fixes.rewrite import insert_before, replace
+from sessionlint.fixes.run_effects import Effects, effects_of
+from sessionlint.fixes.short_blocks import ShortBlocks
+from sessionlint.fixes.signatures import NAMES, written
+from sessionlint.fixes.sources import Refused
+from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+from sessionlint.project.infer import Scope
+
+#: what no session knows of
+_PLAIN = (v.Literal, v.ExternalObject, v.FunctionRef, v.ClassRef)
+
+
+@dataclass
+class StreamSession:
+    """The edits of one stream."""
+
+    program: Program
+    entry: StreamEntry
+    edits: list[Edit] = field(default_factory=list)
+    blocks: list[Wrap] = field(default_factory=list)
+    imports: list[NeededImport] = field(default_factory=list)
+    released: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        self.endpoint, self.generator = self.entry.function, self.entry.generator
+        self.document = self.program.document(self.endpoint.module.path)
+        self.node = self.document.function(self.endpoint.facts)
+        self.name = self._session_name()
+        self.carried = Carried(self.program, self.endpoint, self.name)
+
+    def build(self) -> None:
+        """Collect the edits. Raises ``Refused``."""
+        if len(self.entry.generators) > 1:
+            raise Refused("the response may get one of several streams", Step(self.entry.place, "it answers here"))
+        if not self.generator.facts.is_async:
+            raise Refused("the generator is not `async`", self._of(self.generator))
+        if self.generator.parent is self.endpoint:
+            self._inside()
+        else:
+            self._beside()
+
+    def _session_name(self) -> str:
+        """The name of the session inside the stream: the one the endpoint has for it."""
+        given = {o.name for o in self.program.analysis.engine.session_parameters(self.endpoint)}
+        return sorted(given)[0] if len(given) == 1 else fresh_name(self.node, NAMES)
+
+    # ---- a generator inside the endpoint ---------------------------------------------------------------------------
+
+    def _inside(self) -> None:
+        document = self.document
+        node = document.function(self.generator.facts)
+        self.carried.take([n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
+        factory = self._factory()
+        names = self.carried.sessions | self._carriers()
+        cut = ShortBlocks(document, node, names, self.carried.sessions)
+        cut.cut()
+        if not cut.runs and not cut.hoisted:
+            raise Refused("it is not seen where the stream uses the session", self._of(self.generator))
+        self._may_leave(cut)
+        for run in cut.runs:
+            effects = effects_of(self.program.analysis, self.generator, run.lines)
+            header = "\n".join(
+                [
+                    self._opening(factory, effects),
+                    *(f"{document.indentation(run.stmts[0])}{document.unit}{line}" for line in self._lines(run.stmts)),
+                ]
+            )
+            footer = f"await {self.name}.commit()" if effects.ends and effects.pending else ""
+            first, last = document.start(run.stmts[0]), document.start(run.stmts[-1])
+            self.blocks.append(Wrap(document.file, first, last, header, footer))
+        self.edits.extend(cut.edits)
+        if cut.hoisted:
+            self.edits.extend(cut.written(self._opening(factory, Effects(False, False, False)), self._lines))
+        for name in session_names(node, self.carried.sessions - {self.name}):
+            self.edits.append(replace(document, name, self.name))
+        self._leave_endpoint([node])
+
+    def _may_leave(self, cut: ShortBlocks) -> None:
+        """Objects that leave their block are read only, and a commit must not expire them. Raises ``Refused``."""
+        keeps = keeps_objects(self.program)
+        infer, scope = self.program.analysis.infer, Scope(self.generator.module, self.generator)
+        for use, in_another in cut.kept():
+            options = v.options_of(infer.name(use.id, scope))
+            if all(isinstance(o, _PLAIN) for o in options) or not self._is_local(use.id):
+                continue
+            around = self.document.parent(use)
+            reads = isinstance(around, ast.Attribute) and isinstance(around.ctx, ast.Load)
+            above = self.document.parent(around) if around is not None else None
+            called = isinstance(above, ast.Call) and above.func is around
+            if in_another and (not reads or called):
+                raise Refused(
+                    f"`{use.id}` belongs to one block of the session and is used in another",
+                    Step(self.document.place(use), "here"),
+                )
+            if not keeps:
+                raise Refused(
+                    f"`{use.id}` is read behind the block, and a factory has no `expire_on_commit=False`",
+                    Step(self.document.place(use), "here"),
+                )
+
+    def _is_local(self, name: str) -> bool:
+        """Whether a name is bound in the stream or the endpoint, other than by what a client sends."""
+        if name in self.generator.bindings or name in self.endpoint.bindings:
+            return True
+        parameter = self.endpoint.parameters.get(name)
+        infer = self.program.analysis.infer
+        return parameter is not None and infer.dependency(self.endpoint, parameter) is not None
+
+    def _lines(self, nodes: Iterable[ast.AST]) -> list[str]:
+        """What must be made anew in a block, in order: what it uses, and what that is made of."""
+        wanted = {n.id for one in nodes for n in ast.walk(one) if isinstance(n, ast.Name)}
+        found: list[str] = []
+        for line in reversed(self.carried.lines):
+            name = line.partition(" = ")[0]
+            if name in wanted:
+                found.insert(0, line)
+                wanted |= {n.id for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Name)}
+        return found
+
+    def _carriers(self) -> set[str]:
+        return {line.partition(" = ")[0] for line in self.carried.lines}
+
+    # ---- a generator elsewhere -------------------------------------------------------------------------------------
+
+    def _beside(self) -> None:
+        """A generator beside the answer opens the session and reads from the one that was there."""
+        document = self.document
+        start, stmt = self._start()
+        self.carried.take([n for n in ast.walk(start) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
+        factory = self._factory()
+        call = renamed(document, start, self.carried.sessions, self.name)
+        if "\n" in call:
+            raise Refused("the stream is started over several lines", Step(document.place(start), "here"))
+        effects = effects_of(self.program.analysis, self.generator)
+        name = fresh_name(self.node, ("stream", "body", "events"))
+        item, items = fresh_name(self.node, ("item", "part")), fresh_name(self.node, ("items", "parts"))
+        closing = written(document, "contextlib", "aclosing", self.imports)
+        unit = document.unit
+        inner = [
+            *self.carried.lines,
+            f"async with {closing}({call}) as {items}:",
+            f"{unit}async for {item} in {items}:",
+            f"{unit}{unit}yield {item}",
+            *([f"await {self.name}.commit()"] if effects.ends and effects.pending else []),
+        ]
+        lines = [
+            *([""] if document.block(stmt)[0] is not stmt else []),
+            f"async def {name}():",
+            f"{unit}{self._opening(factory, effects)}",
+            *(f"{unit}{unit}{line}" for line in inner),
+            "",
+        ]
+        self.edits.append(insert_before(document, stmt, lines))
+        self.edits.append(replace(document, start, f"{name}()"))
+        self._leave_endpoint([start])
+
+    def _start(self) -> tuple[ast.Call, ast.stmt]:
+        """The call inside the call of the response that starts the stream, and the statement it stands in."""
+        document = self.document
+        outer = document.spanning(self.entry.streamed.loc, ast.Call)
+        given = [*outer.args, *(k.value for k in outer.keywords)] if outer is not None else []
+        starts = [one for one in given if isinstance(one, ast.Call) and _called(one) == self.generator.name]
+        stmt = document.statement(outer) if outer is not None else None
+        if len(starts) != 1 or not isinstance(stmt, (ast.Return, ast.Assign)):
+            raise Refused(
+                "the stream is not started inside the call of the response", Step(self.entry.place, "it answers here")
+            )
+        return starts[0], stmt
+
+    # ---- both ------------------------------------------------------------------------------------------------------
+
+    def _factory(self) -> sym.Global:
+        found = {identity(f): f for f in self.carried.factories}
+        if len(found) != 1:
+            raise Refused("it is not certain which factory makes the session of the stream", self._of(self.generator))
+        return next(iter(found.values()))
+
+    def _opening(self, factory: sym.Global, effects: Effects) -> str:
+        begin = ".begin" if effects.writes and not effects.ends else ""
+        return f"async with {factory_text(self.program, self.document, factory, self.imports)}{begin}() as {self.name}:"
+
+    def _leave_endpoint(self, gone: list[ast.AST]) -> None:
+        """What moved leaves the endpoint, with the parameters that nothing else there needs."""
+        document, carried = self.document, self.carried
+        moved = {n for one in (*gone, *carried.moved) for n in ast.walk(one)}
+        left = [n for stmt in self.node.body for n in ast.walk(stmt) if isinstance(n, ast.Name) and n not in moved]
+        for name in left:
+            if name.id in self._carriers():
+                raise Refused(f"the endpoint needs `{name.id}` itself", Step(document.place(name), "it is used here"))
+        others = {n.id for n in left}
+        if others & carried.sessions:
+            self._nothing_pending(others & carried.sessions)
+        self.edits.extend(taken_out(document, carried.moved))
+        droppable = {n for n in carried.sessions | carried.parameters if n not in others}
+        calls = references.of_functions(self.program.analysis, [self.endpoint]).calls
+        if droppable and calls:
+            raise Refused("the endpoint is also called by hand", calls[0].step("here"))
+        self.edits.extend(drop_parameters(document, self.node, droppable))
+        dropped = [d for name in droppable for d in _declared(self.node, name)]
+        names = {n.id for one in dropped for n in ast.walk(one) if isinstance(n, ast.Name)}
+        self.released = self.program.released(document.file, sorted(names))
+
+    def _nothing_pending(self, names: set[str]) -> None:
+        """What the endpoint itself wrote and did not commit, the stream would not see. Raises ``Refused``."""
+        for variant in self.program.analysis.result(self.endpoint).summary.variants:
+            for origin, transaction in variant.transactions:
+                if origin.name in names and transaction.pending:
+                    raise Refused(
+                        "the endpoint leaves writes uncommitted that the stream may need",
+                        Step(self.entry.place, "the stream starts here"),
+                    )
+
+    def _of(self, function: sym.Function) -> Step:
+        return Step(self.program.analysis.place(function, function.facts.loc), f"`{function.qualname}`")
+
+
+def _called(call: ast.Call) -> str:
+    return ast.unparse(call.func).rpartition(".")[2]
+
+
+def _declared(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[ast.expr]:
+    """The annotation and the default of a parameter."""
+    plain = [*node.args.posonlyargs, *node.args.args]
+    defaults: list[ast.expr | None] = [None] * (len(plain) - len(node.args.defaults))
+    pairs = [
+        *zip(plain, [*defaults, *node.args.defaults], strict=True),
+        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
+    ]
+    return [e for arg, default in pairs if arg.arg == name for e in (arg.annotation, default) if e is not None]
