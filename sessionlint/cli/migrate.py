@@ -13,7 +13,7 @@ from sessionlint.cli.app import UsageProblem
 from sessionlint.config.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from sessionlint.fixes.migrate.stream_entries import StreamEntry
+    from sessionlint.fixes.streams.stream_entries import StreamEntry
     from sessionlint.repair import Repaired
 
 MIGRATIONS = ("unit-of-work",)

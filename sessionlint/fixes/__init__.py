@@ -3,8 +3,9 @@
 Reading order: ``edits`` (what a repair is), ``document`` (a file to be edited), ``program`` (all that a fixer may
 ask); ``rewrite``, ``imports``, ``signatures``, ``leaving``, ``entry_commits`` and ``sessions`` (pieces of edits);
 ``references`` (who speaks of a function) and ``hand_down`` with ``sources``, ``providers``, ``owned_blocks`` and
-``around`` (sessions handed down to callees); ``repairs/`` (the fixers, one per file); ``proposals`` (asking them all),
-``compose`` (edits of many groups to new bytes), ``engine`` (which groups hold), ``disk`` and ``verify`` (writing).
+``around`` (sessions handed down to callees); ``streams/`` (the session of a request in its stream); ``expiry`` (do
+objects outlive a commit); ``repairs/`` (the fixers, one per file); ``proposals`` (asking them all), ``compose`` (edits
+of many groups to new bytes), ``engine`` (which groups hold), ``disk`` and ``verify`` (writing).
 
 How to write a fixer
 --------------------

@@ -10,7 +10,7 @@ import pytest
 
 from sessionlint.extraction import with_deep_stack
 from sessionlint.fixes.engine import Means, Outcome, repair
-from sessionlint.fixes.migrate.stream_entries import StreamEntry
+from sessionlint.fixes.streams.stream_entries import StreamEntry
 from sessionlint.fixes.migrate.unit_of_work import propose
 from tests.fixes.project import programmed, read_case, run_check, sessionlint, write
 

@@ -9,13 +9,13 @@ from sessionlint.effects.observations import Committed, Suspended
 from sessionlint.facts import shape as s
 from sessionlint.findings import Step
 from sessionlint.fixes.document import Document
-from sessionlint.fixes.migrate.factories import keeps_objects
 from sessionlint.fixes.migrate.labels import label
 from sessionlint.fixes.migrate.unit_class import UNIT
 from sessionlint.fixes.migrate.unit_parameter import UnitPlan
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.rewrite import insert_before, stands_alone
 from sessionlint.fixes.sources import Refused
+from sessionlint.fixes.streams.factories import keeps_objects
 from sessionlint.project import symbols as sym
 
 

@@ -10,19 +10,13 @@ from collections.abc import Callable
 from functools import cached_property
 
 from sessionlint.facts import shape as s
-from sessionlint.findings import Place, Step
-from sessionlint.fixes import references
+from sessionlint.findings import Step
 from sessionlint.fixes.around import is_docstring
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Wrap
 from sessionlint.fixes.leaving import before_return, fresh_name
-from sessionlint.fixes.leftovers import taken_out
-from sessionlint.fixes.migrate.carriers import Carried, renamed, session_names
-from sessionlint.fixes.migrate.factories import factory_text
 from sessionlint.fixes.migrate.obstacles import path_is_clear
-from sessionlint.fixes.migrate.parameters import drop_parameters
 from sessionlint.fixes.migrate.path_commits import commit_text, commits, end_through_unit, uncommitted_yields
-from sessionlint.fixes.migrate.stream_entries import StreamEntry, reached
 from sessionlint.fixes.migrate.unit_block import converted, inner, through_unit
 from sessionlint.fixes.migrate.unit_class import UNIT, is_unit, unit_class
 from sessionlint.fixes.migrate.unit_parameter import UnitPlan
@@ -32,6 +26,10 @@ from sessionlint.fixes.rewrite import insert_before, replace
 from sessionlint.fixes.sessions import inside, named_session
 from sessionlint.fixes.signatures import written
 from sessionlint.fixes.sources import Refused, Source
+from sessionlint.fixes.streams.carriers import Carried, renamed, session_names
+from sessionlint.fixes.streams.endpoint import leave_endpoint
+from sessionlint.fixes.streams.factories import factory_text
+from sessionlint.fixes.streams.stream_entries import StreamEntry, reached
 from sessionlint.project import symbols as sym
 from sessionlint.project.infer import Scope
 
@@ -48,7 +46,7 @@ class StreamMigration:
         self.document = program.document(self.generator.module.path)
         self.node = self.document.function(self.generator.facts)
         self.path = {k: f for g in entry.generators for k, f in reached(self.analysis, g).items()}
-        self.carried = Carried(program, self.endpoint)
+        self.carried = Carried(program, self.endpoint, f"{UNIT}.session")
         self.notes: list[Step] = []
         self.plan = UnitPlan(program, Source(self.endpoint, ast.Name(UNIT), self.endpoint, True, UNIT, False))
         self.title = f"{entry.place.file}:{entry.place.line} `{self.endpoint.qualname}`: {TITLE}"
@@ -177,7 +175,7 @@ class StreamMigration:
         self.carried.take([n for n in ast.walk(start) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
         factory = self._factory()
         self._hand_down(factory)
-        call = renamed(document, start, self.carried.sessions)
+        call = renamed(document, start, self.carried.sessions, self.carried.spelling)
         if self.plan.starts[start]:
             opening = call.index("(", len(document.code(start.func))) + 1
             comma = ", " if start.args or start.keywords else ""
@@ -209,35 +207,7 @@ class StreamMigration:
 
     def _leave_endpoint(self, gone: list[ast.AST]) -> None:
         """What moved into the unit leaves the endpoint, with the parameters that nothing else there needs."""
-        document, carried = self.carried.document, self.carried
-        node = self._endpoint_node()
-        left = [n for stmt in node.body for n in ast.walk(stmt) if isinstance(n, ast.Name)]
-        moved = {n for one in (*gone, *carried.moved) for n in ast.walk(one)}
-        for name in left:
-            if name not in moved and name.id in self._carriers():
-                raise Refused(
-                    f"the endpoint needs `{name.id}` itself", self._step_in(document, name, "it is used here")
-                )
-        others = {n.id for n in left if n not in moved}
-        if others & carried.sessions:
-            self._nothing_pending_before(others & carried.sessions)
-        self.plan.edits.extend(taken_out(document, carried.moved, comments=False))
-        droppable = {n for n in carried.sessions | carried.parameters if n not in others}
-        calls = references.of_functions(self.analysis, [self.endpoint]).calls
-        if droppable and calls:
-            raise Refused("the endpoint is also called by hand", calls[0].step("here"))
-        self.plan.edits.extend(drop_parameters(document, node, droppable))
-
-    def _nothing_pending_before(self, names: set[str]) -> None:
-        """What the endpoint itself wrote and did not commit, the stream would not see."""
-        for variant in self.analysis.result(self.endpoint).summary.variants:
-            for origin, transaction in variant.transactions:
-                if origin.name in names and transaction.pending:
-                    write = transaction.pending[0]
-                    raise Refused(
-                        "the endpoint leaves writes uncommitted that the stream may need",
-                        Step(Place(write.path, *write.loc), f"{write.kind} here"),
-                    )
+        self.plan.edits.extend(leave_endpoint(self.carried, gone).edits)
 
     def _carriers(self) -> set[str]:
         return {line.partition(" = ")[0] for line in self.carried.lines}

@@ -9,14 +9,14 @@ from sessionlint.facts import shape as s
 from sessionlint.findings import Step
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Unwrap, Wrap
-from sessionlint.fixes.migrate.carriers import session_names
-from sessionlint.fixes.migrate.factories import is_factory, is_late
 from sessionlint.fixes.migrate.path_commits import commit_text
 from sessionlint.fixes.migrate.unit_class import UNIT
 from sessionlint.fixes.migrate.unit_parameter import UnitPlan
 from sessionlint.fixes.providers import local_symbol
 from sessionlint.fixes.rewrite import delete, replace
 from sessionlint.fixes.sources import Refused
+from sessionlint.fixes.streams.carriers import session_names
+from sessionlint.fixes.streams.factories import is_factory, is_late
 from sessionlint.project import symbols as sym
 
 

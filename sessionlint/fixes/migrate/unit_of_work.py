@@ -12,12 +12,12 @@ from sessionlint.findings import FixSafety
 from sessionlint.fixes.document import Uneditable
 from sessionlint.fixes.edits import Group, Refusal
 from sessionlint.fixes.migrate.outside_callers import SharedUnitPlan
-from sessionlint.fixes.migrate.stream_entries import StreamEntry, reached, stream_entries
 from sessionlint.fixes.migrate.stream_migration import StreamMigration
 from sessionlint.fixes.migrate.unit_class import UNIT, unit_class
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.proposals import Proposals
 from sessionlint.fixes.sources import Refused, Source
+from sessionlint.fixes.streams.stream_entries import StreamEntry, reached, stream_entries
 from sessionlint.project import symbols as sym
 
 

@@ -16,13 +16,13 @@ from sessionlint.effects.observations import Waited
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes.edits import Edit, Group, NeededImport, Refusal
 from sessionlint.fixes.expiry import keeps_objects
-from sessionlint.fixes.migrate.stream_entries import StreamEntry, stream_entries
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.rewrite import insert_before
 from sessionlint.fixes.sessions import Held, commit_call, named_session
 from sessionlint.fixes.signatures import depends
 from sessionlint.fixes.sources import Refused
-from sessionlint.fixes.stream_session import StreamSession
+from sessionlint.fixes.streams.stream_entries import StreamEntry, stream_entries
+from sessionlint.fixes.streams.stream_session import StreamSession
 from sessionlint.project import symbols as sym
 
 CODES = ("SES501",)

@@ -1,6 +1,6 @@
 """What a stream holds of its endpoint: the session itself, objects built on it, and plain data.
 
-A session, or an object that has one, must be made anew inside the unit of work. What was loaded through the request's
+A session, or an object that has one, must be made anew inside the stream. What was loaded through the request's
 session may be read there, and nothing else.
 """
 
@@ -14,11 +14,10 @@ from sessionlint.findings import Step
 from sessionlint.fixes import signatures
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import NeededImport
-from sessionlint.fixes.migrate.factories import factory_of
-from sessionlint.fixes.migrate.unit_class import UNIT
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.rewrite import kept_comment
 from sessionlint.fixes.sources import Refused
+from sessionlint.fixes.streams.factories import factory_of
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Scope
@@ -33,7 +32,7 @@ class Carried:
     program: Program
     function: sym.Function
     #: how the session is written where everything is made anew
-    spelling: str = f"{UNIT}.session"
+    spelling: str
     sessions: set[str] = field(default_factory=set)
     lines: list[str] = field(default_factory=list)
     #: statements of the endpoint that move into the unit
@@ -42,6 +41,11 @@ class Carried:
     imports: list[NeededImport] = field(default_factory=list)
     factories: list[sym.Global] = field(default_factory=list)
     _done: set[str] = field(default_factory=set)
+
+    @property
+    def carriers(self) -> set[str]:
+        """Names of what is made anew."""
+        return {line.partition(" = ")[0] for line in self.lines}
 
     @property
     def document(self) -> Document:
@@ -113,7 +117,9 @@ class Carried:
         self.take([n for n in ast.walk(made.value) if isinstance(n, ast.Name)])
         self.moved.append(made)
         comment = kept_comment(self.document, made.end_lineno or made.lineno)
-        self.lines.append(renamed(self.document, made, self.sessions, self.spelling) + (f"  {comment}" if comment else ""))
+        self.lines.append(
+            renamed(self.document, made, self.sessions, self.spelling) + (f"  {comment}" if comment else "")
+        )
 
     def _rebuilt(self, target: v.Value, node: ast.AST, depth: int) -> str:
         """A dependency as a plain call. Raises ``Refused``."""
@@ -198,7 +204,7 @@ class Carried:
         return Step(self.document.place(node), text)
 
 
-def renamed(document: Document, node: ast.AST, sessions: Iterable[str], spelling: str = f"{UNIT}.session") -> str:
+def renamed(document: Document, node: ast.AST, sessions: Iterable[str], spelling: str) -> str:
     """The text of a node with the names of sessions replaced."""
     text, start = document.code(node), document.start(node)
     for name in sorted(session_names(node, sessions), key=document.start, reverse=True):

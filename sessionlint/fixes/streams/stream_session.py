@@ -12,22 +12,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sessionlint.findings import Step
-from sessionlint.fixes import references
 from sessionlint.fixes.edits import Edit, NeededImport, Wrap
 from sessionlint.fixes.expiry import keeps_objects
 from sessionlint.fixes.leaving import fresh_name
-from sessionlint.fixes.leftovers import taken_out
-from sessionlint.fixes.migrate.carriers import Carried, renamed, session_names
-from sessionlint.fixes.migrate.factories import factory_text
-from sessionlint.fixes.migrate.parameters import drop_parameters
-from sessionlint.fixes.migrate.stream_entries import StreamEntry
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.providers import identity
 from sessionlint.fixes.rewrite import insert_before, replace
-from sessionlint.fixes.run_effects import Effects, effects_of
-from sessionlint.fixes.short_blocks import ShortBlocks
 from sessionlint.fixes.signatures import NAMES, written
 from sessionlint.fixes.sources import Refused
+from sessionlint.fixes.streams.carriers import Carried, renamed, session_names
+from sessionlint.fixes.streams.endpoint import leave_endpoint
+from sessionlint.fixes.streams.factories import factory_text
+from sessionlint.fixes.streams.run_effects import Effects, effects_of
+from sessionlint.fixes.streams.short_blocks import ShortBlocks
+from sessionlint.fixes.streams.stream_entries import StreamEntry
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Scope
@@ -77,7 +75,7 @@ class StreamSession:
         node = document.function(self.generator.facts)
         self.carried.take([n for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
         factory = self._factory()
-        names = self.carried.sessions | self._carriers()
+        names = self.carried.sessions | self.carried.carriers
         cut = ShortBlocks(document, node, names, self.carried.sessions)
         cut.cut()
         if not cut.runs and not cut.hoisted:
@@ -143,9 +141,6 @@ class StreamSession:
                 wanted |= {n.id for n in ast.walk(ast.parse(line)) if isinstance(n, ast.Name)}
         return found
 
-    def _carriers(self) -> set[str]:
-        return {line.partition(" = ")[0] for line in self.carried.lines}
-
     # ---- a generator elsewhere -------------------------------------------------------------------------------------
 
     def _beside(self) -> None:
@@ -206,35 +201,9 @@ class StreamSession:
         return f"async with {factory_text(self.program, self.document, factory, self.imports)}{begin}() as {self.name}:"
 
     def _leave_endpoint(self, gone: list[ast.AST]) -> None:
-        """What moved leaves the endpoint, with the parameters that nothing else there needs."""
-        document, carried = self.document, self.carried
-        moved = {n for one in (*gone, *carried.moved) for n in ast.walk(one)}
-        left = [n for stmt in self.node.body for n in ast.walk(stmt) if isinstance(n, ast.Name) and n not in moved]
-        for name in left:
-            if name.id in self._carriers():
-                raise Refused(f"the endpoint needs `{name.id}` itself", Step(document.place(name), "it is used here"))
-        others = {n.id for n in left}
-        if others & carried.sessions:
-            self._nothing_pending(others & carried.sessions)
-        self.edits.extend(taken_out(document, carried.moved))
-        droppable = {n for n in carried.sessions | carried.parameters if n not in others}
-        calls = references.of_functions(self.program.analysis, [self.endpoint]).calls
-        if droppable and calls:
-            raise Refused("the endpoint is also called by hand", calls[0].step("here"))
-        self.edits.extend(drop_parameters(document, self.node, droppable))
-        dropped = [d for name in droppable for d in _declared(self.node, name)]
-        names = {n.id for one in dropped for n in ast.walk(one) if isinstance(n, ast.Name)}
-        self.released = self.program.released(document.file, sorted(names))
-
-    def _nothing_pending(self, names: set[str]) -> None:
-        """What the endpoint itself wrote and did not commit, the stream would not see. Raises ``Refused``."""
-        for variant in self.program.analysis.result(self.endpoint).summary.variants:
-            for origin, transaction in variant.transactions:
-                if origin.name in names and transaction.pending:
-                    raise Refused(
-                        "the endpoint leaves writes uncommitted that the stream may need",
-                        Step(self.entry.place, "the stream starts here"),
-                    )
+        left = leave_endpoint(self.carried, gone)
+        self.edits.extend(left.edits)
+        self.released = left.released
 
     def _of(self, function: sym.Function) -> Step:
         return Step(self.program.analysis.place(function, function.facts.loc), f"`{function.qualname}`")
@@ -242,14 +211,3 @@ class StreamSession:
 
 def _called(call: ast.Call) -> str:
     return ast.unparse(call.func).rpartition(".")[2]
-
-
-def _declared(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> list[ast.expr]:
-    """The annotation and the default of a parameter."""
-    plain = [*node.args.posonlyargs, *node.args.args]
-    defaults: list[ast.expr | None] = [None] * (len(plain) - len(node.args.defaults))
-    pairs = [
-        *zip(plain, [*defaults, *node.args.defaults], strict=True),
-        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
-    ]
-    return [e for arg, default in pairs if arg.arg == name for e in (arg.annotation, default) if e is not None]
