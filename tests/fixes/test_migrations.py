@@ -10,8 +10,8 @@ import pytest
 
 from sessionlint.extraction import with_deep_stack
 from sessionlint.fixes.engine import Means, Outcome, repair
-from sessionlint.fixes.streams.stream_entries import StreamEntry
 from sessionlint.fixes.migrate.unit_of_work import propose
+from sessionlint.fixes.streams.stream_entries import StreamEntry
 from tests.fixes.project import programmed, read_case, run_check, sessionlint, write
 
 _FOLDER = Path(__file__).parent / "migrate"
