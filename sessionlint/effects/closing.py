@@ -106,7 +106,7 @@ class Closing:
         while waiting:
             function = waiting.pop()
             waiting.extend(f for f in function.nested.values() if isinstance(f, sym.Function))
-            for stmt in sym.statements(function.facts.body):
+            for stmt in function.statements:
                 for top in sym.statement_expressions(stmt):
                     parts = (e for e in sym.walk(top) if isinstance(e, s.Attribute) and e.attr in _CLOSERS)
                     if any(sym.dotted_text(part.value) == name for part in parts):

@@ -85,7 +85,7 @@ class Detours:
         if method is None or method.is_abstract or not self._engine.is_unit_class(cls):
             return False
         calls = [c for c in method.calls if sym.last_name(c.func) not in {"commit", "super"}]
-        stores = [x for x in sym.statements(method.facts.body) if isinstance(x, (s.Assign, s.AugmentedAssign))]
+        stores = [x for x in method.statements if isinstance(x, (s.Assign, s.AugmentedAssign))]
         return bool(calls or stores) and any(sym.last_name(c.func) == "commit" for c in method.calls)
 
     def _inside(self, function: sym.Function, cls: sym.Class) -> bool:
@@ -102,7 +102,7 @@ class Detours:
 
     def fallbacks(self, function: sym.Function) -> Iterator[Fallback]:
         """``if uow: await uow.commit()`` with an ``else`` that commits a session instead."""
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             if isinstance(stmt, s.If) and stmt.orelse:
                 asked = _tested(stmt.test)
                 if asked and self._is_unit(function, asked[0]):

@@ -76,7 +76,7 @@ class Forgetting:
     def _items(self) -> dict[str, _Lines]:
         """The loop that binds a name, for names that are mentioned nowhere else."""
         found: dict[str, _Lines] = {}
-        for stmt in sym.statements(self._function.facts.body):
+        for stmt in self._function.statements:
             if isinstance(stmt, s.For):
                 loop = _lines(stmt)
                 for expr in sym.walk(stmt.target):

@@ -92,7 +92,7 @@ class Lookups:
         """The blocks of this function that hold a lock."""
         return tuple(
             stmt.loc._replace(end_line=max(inner.loc.end_line for inner in sym.statements(stmt.body)))
-            for stmt in sym.statements(self._function.facts.body)
+            for stmt in self._function.statements
             if isinstance(stmt, s.With) and stmt.body and any(_is_lock(item.context) for item in stmt.items)
         )
 
@@ -116,7 +116,7 @@ class Lookups:
     @cached_property
     def copes_with_conflict(self) -> bool:
         """Whether the function catches the error of a concurrent insert."""
-        for stmt in sym.statements(self._function.facts.body):
+        for stmt in self._function.statements:
             if isinstance(stmt, s.Try):
                 for handler in stmt.handlers:
                     if handler.types is None:
@@ -138,7 +138,7 @@ class Lookups:
 
     def set_after(self, attribute: str, loc: s.Loc) -> bool:
         """Whether an attribute is set to another object below a place."""
-        for stmt in sym.statements(self._function.facts.body):
+        for stmt in self._function.statements:
             if isinstance(stmt, s.Assign) and stmt.loc.line > loc.line:
                 for target in stmt.targets:
                     if isinstance(target, s.Attribute) and target.attr == attribute:
@@ -174,6 +174,6 @@ def _is_lock(expr: s.Expr) -> bool:
 
 def _expressions(function: sym.Function) -> Iterator[s.Expr]:
 
-    for stmt in sym.statements(function.facts.body):
+    for stmt in function.statements:
         for top in sym.statement_expressions(stmt):
             yield from sym.walk(top)

@@ -38,7 +38,7 @@ class Results:
 
     def streamed_from(self, function: sym.Function, loop: s.Loc) -> v.Origin | None:
         """The session whose open cursor feeds the ``for`` loop at a place."""
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             if isinstance(stmt, s.For) and stmt.loc == loop:
                 value = self._infer.expr(stmt.iterable, Scope(function.module, function))
                 for option in v.options_of(value):
@@ -62,7 +62,7 @@ class Results:
 
     def polls(self, function: sym.Function) -> Iterator[Poll]:
         """Rows read in every turn of a loop that waits, with nothing that would make them fresh."""
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             if isinstance(stmt, s.While) and _waits(stmt) and not _refreshes(stmt.body):
                 yield from self._read_again(function, stmt)
 

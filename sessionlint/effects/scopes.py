@@ -588,7 +588,7 @@ class Scopes:
 
     def claims_success_after(self, handler: s.Loc) -> bool:
         """Whether the function goes on to return a literal that reads as success."""
-        for stmt in sym.statements(self._frame.function.facts.body):
+        for stmt in self._frame.function.statements:
             if isinstance(stmt, s.Return) and stmt.loc.line > handler.line and isinstance(stmt.value, s.Constant):
                 if stmt.value.value is True or (isinstance(stmt.value.value, str) and stmt.value.value):
                     return True
@@ -619,7 +619,7 @@ class Scopes:
 
     def grown_in_loop(self, name: str) -> bool:
         """Whether a local list is appended to inside a loop."""
-        for stmt in sym.statements(self._frame.function.facts.body):
+        for stmt in self._frame.function.statements:
             if isinstance(stmt, (s.For, s.While)):
                 for inner in sym.statements(stmt.body):
                     if isinstance(inner, s.Expression) and isinstance(inner.value, s.Call):

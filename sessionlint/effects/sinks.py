@@ -244,7 +244,7 @@ def _generator_of(infer: object, value: v.Value) -> tuple[sym.Function | None, d
 def _names_read(function: sym.Function) -> set[str]:
     """Names a function uses, those of functions written inside it included."""
     inner = (f for f in function.module.functions.values() if f is function or f.parent is function)
-    bodies = (top for f in inner for stmt in sym.statements(f.facts.body) for top in sym.statement_expressions(stmt))
+    bodies = (top for f in inner for stmt in f.statements for top in sym.statement_expressions(stmt))
     return {e.id for top in bodies for e in sym.walk(top) if isinstance(e, s.Name)}
 
 

@@ -704,19 +704,17 @@ def replace_pending(pending: Pending, held: Held, identity: Term, chain: tuple[t
 
 def _leaves_alone(function: sym.Function, name: str) -> bool:
     """Whether a function neither sets attributes of a parameter nor hands it to anything but a session."""
-    for stmt in sym.statements(function.facts.body):
+    for stmt in function.statements:
         if isinstance(stmt, (s.Assign, s.AugmentedAssign)):
             targets = stmt.targets if isinstance(stmt, s.Assign) else (stmt.target,)
             for target in targets:
                 if isinstance(target, s.Attribute) and isinstance(target.value, s.Name) and target.value.id == name:
                     return False
-
-        for top in sym.statement_expressions(stmt):
-            for expr in sym.walk(top):
-                if isinstance(expr, s.Call) and sym.last_name(expr.func) not in _TAKERS:
-                    for argument in (*expr.args, *(k.value for k in expr.keywords)):
-                        if isinstance(argument, s.Name) and argument.id == name:
-                            return False
+    for call in function.calls:
+        if sym.last_name(call.func) not in _TAKERS:
+            for argument in (*call.args, *(k.value for k in call.keywords)):
+                if isinstance(argument, s.Name) and argument.id == name:
+                    return False
     return True
 
 

@@ -82,7 +82,7 @@ class Units:
                 found = self._used(function, name, cls)
                 if found is not None:
                     yield found
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             if isinstance(stmt, s.With):
                 yield from self._wrong_with(function, stmt)
 
@@ -178,7 +178,7 @@ class Units:
         """Whether entering replaces the session without asking whether there is one."""
         method = self._infer.classes.method(cls, "__aenter__") or self._infer.classes.method(cls, "__enter__")
         return method is not None and not any(
-            isinstance(stmt, (s.If, s.Assert, s.Raise, s.Try)) for stmt in sym.statements(method.facts.body)
+            isinstance(stmt, (s.If, s.Assert, s.Raise, s.Try)) for stmt in method.statements
         )
 
 
@@ -192,7 +192,7 @@ def _nested(function: sym.Function) -> Iterator[sym.Function]:
 
 def _uses(function: sym.Function, name: str) -> Iterator[s.Attribute | None]:
     """Every use of a local name after its binding: the attribute that is asked of it, or None for anything else."""
-    for stmt in sym.statements(function.facts.body):
+    for stmt in function.statements:
         tops = list(sym.statement_expressions(stmt))
         if isinstance(stmt, s.Assign):
             tops = [stmt.value, *(t for t in stmt.targets if not isinstance(t, s.Name))]

@@ -145,7 +145,7 @@ def _expressions(module: sym.Module) -> Iterator[tuple[sym.Function | None, s.Ex
             if parameter.annotation is not None and isinstance(parameter.annotation, s.Subscript):
                 yield outer, parameter.annotation
         yield from ((outer, d) for d in function.facts.decorators)
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             yield from ((function, e) for e in sym.statement_expressions(stmt))
 
 

@@ -175,7 +175,7 @@ class Classes:
             receiver = method.receiver
             if receiver is None:
                 continue
-            for stmt in sym.statements(method.facts.body):
+            for stmt in method.statements:
                 for target, value, annotation in _assignments(stmt):
                     if (
                         isinstance(target, s.Attribute)
@@ -399,7 +399,7 @@ class Classes:
             env.setdefault(name, v.UNKNOWN)
         scope = Scope(function.module, function, env)
         mine = frozenset({fresh}).union(*(infer.holds(x) for x in binding.values()))
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             if isinstance(stmt, s.Expression):
                 call = stmt.value.value if isinstance(stmt.value, s.Await) else stmt.value
                 if isinstance(call, s.Call) and isinstance(call.func, s.Attribute) and cls is not None and depth < 6:
@@ -474,7 +474,7 @@ def _is_local(value: v.Value) -> bool:
 def _returns_receiver(method: sym.Function) -> bool:
     return any(
         isinstance(stmt, s.Return) and isinstance(stmt.value, s.Name) and stmt.value.id == method.receiver
-        for stmt in sym.statements(method.facts.body)
+        for stmt in method.statements
     )
 
 

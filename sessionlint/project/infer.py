@@ -109,7 +109,7 @@ class Inference:
             return known
         self._free[function.key] = ()
         used: set[str] = set()
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             for expr in sym.statement_expressions(stmt):
                 used.update(e.id for e in sym.walk(expr) if isinstance(e, s.Name))
             if isinstance(stmt, s.Define) and stmt.kind == "function":
@@ -342,7 +342,7 @@ class Inference:
         scope = Scope(function.module, function)
         found = [
             self.expr(stmt.value, scope)
-            for stmt in sym.statements(function.facts.body)
+            for stmt in function.statements
             if isinstance(stmt, s.Return) and stmt.value is not None
         ]
         value = v.union(found) if found else v.UNKNOWN
@@ -567,7 +567,7 @@ class Inference:
             mine = frozenset().union(*(self.holds(x) for x in binding.values()))
             made = [
                 self.substitute(self.expr(stmt.value, scope), {}, fresh, mine)
-                for stmt in sym.statements(function.facts.body)
+                for stmt in function.statements
                 if isinstance(stmt, s.Return) and stmt.value is not None and _calls_name(stmt.value, function.receiver)
             ]
             if made:

@@ -16,7 +16,7 @@ def is_cached(function: sym.Function) -> bool:
 def keeps(function: sym.Function, call: s.Call) -> bool:
     """Whether the result of ``call`` goes into a global, an attribute or a container, at once or through a name."""
     names: set[str] = set()
-    for stmt in sym.statements(function.facts.body):
+    for stmt in function.statements:
         if isinstance(stmt, s.Assign):
             value, targets = stmt.value, stmt.targets
         elif isinstance(stmt, s.AnnotatedAssign) and stmt.value is not None:
@@ -43,7 +43,7 @@ def takes_out(function: sym.Function, container: str) -> bool:
                 return True
     return any(
         isinstance(target, s.Subscript) and sym.dotted_text(target.value) == container
-        for stmt in sym.statements(function.facts.body)
+        for stmt in function.statements
         if isinstance(stmt, s.Delete)
         for target in stmt.targets
     )

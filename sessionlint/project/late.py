@@ -103,7 +103,7 @@ def _only_imported_lazily(table: sym.SymbolTable) -> frozenset[str]:
             continue
         early.update(_targets(table, module, _at_module_level(module.facts.body)))
         for function in module.functions.values():
-            inner = (stmt for stmt in sym.statements(function.facts.body) if isinstance(stmt, s.Import))
+            inner = (stmt for stmt in function.statements if isinstance(stmt, s.Import))
             late.update(_targets(table, module, inner))
     return frozenset(late - early)
 

@@ -143,7 +143,7 @@ class Lifetimes:
                 self._seed_state(module, function)
 
     def _seed_state(self, module: sym.Module, function: sym.Function) -> None:
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             if not isinstance(stmt, s.Assign):
                 continue
             for target in stmt.targets:

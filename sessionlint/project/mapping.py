@@ -444,7 +444,7 @@ def _decorator_text(expr: s.Expr) -> str:
 
 
 def _returned(function: sym.Function) -> Iterator[s.Expr]:
-    for stmt in sym.statements(function.facts.body):
+    for stmt in function.statements:
         if isinstance(stmt, s.Return) and stmt.value is not None:
             yield stmt.value
 

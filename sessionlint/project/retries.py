@@ -81,7 +81,7 @@ class Retries:
     def loops(self, function: sym.Function) -> Iterator[Retry]:
         """Loops over a retrying object, and loops written by hand: a ``try`` whose handler goes on to the next turn."""
         scope = Scope(function.module, function)
-        for stmt in sym.statements(function.facts.body):
+        for stmt in function.statements:
             if not isinstance(stmt, (s.For, s.While)):
                 continue
             last = max((x.loc.end_line for x in sym.statements(stmt.body)), default=stmt.loc.end_line)

@@ -110,7 +110,7 @@ def _of_function(infer: Inference, function: sym.Function) -> Iterator[Shared]:
         if any(o.kind == "local" for o in infer.holds(made)):
             how = "the cache of" if _CACHES & function.decorator_names else "the application-wide provider"
             yield Shared(function, function.facts.loc, f"{function.name}()", f"{how} `{function.qualname}`")
-    for stmt in sym.statements(function.facts.body):
+    for stmt in function.statements:
         if isinstance(stmt, s.Assign):
             for target in stmt.targets:
                 if isinstance(target, (s.Attribute, s.Subscript)) and is_application_state(infer, target, scope):

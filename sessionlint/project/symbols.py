@@ -72,6 +72,11 @@ class Function:
         return f"{self.module.path}::{self.facts.qualname}"
 
     @cached_property
+    def statements(self) -> tuple[s.Stmt, ...]:
+        """Every statement of the body, nested blocks included; those of nested functions are theirs."""
+        return tuple(statements(self.facts.body))
+
+    @cached_property
     def expressions(self) -> tuple[s.Expr, ...]:
         """Every expression of the body, with all inside it; those of nested functions are theirs."""
         return tuple(expressions(self.facts.body))

@@ -296,7 +296,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
 
 def _handing_over(factory: sym.Function) -> s.Loc:
     """The factory's yield, or the return of its ``__aenter__``."""
-    for stmt in sym.statements(factory.facts.body):
+    for stmt in factory.statements:
         for top in sym.statement_expressions(stmt):
             for expr in sym.walk(top):
                 if isinstance(expr, s.Yield):
