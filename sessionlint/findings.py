@@ -101,6 +101,7 @@ class Beliefs:
     """What the tool takes to be true about a project; printed on a first run and by ``show``."""
 
     factories: tuple[str, ...] = ()
+    shared_sessions: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     units_of_work: tuple[str, ...] = ()
     repositories: tuple[str, ...] = ()

@@ -97,6 +97,7 @@ def _sessions(analysis: Analysis) -> str:
     beliefs = analysis.beliefs
     return (
         _list("session factories", beliefs.factories)
+        + (_list("shared sessions", beliefs.shared_sessions) if beliefs.shared_sessions else "")
         + _list("session providers", beliefs.providers)
         + _list("units of work", beliefs.units_of_work)
         + _list("repositories", beliefs.repositories)

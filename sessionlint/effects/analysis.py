@@ -12,6 +12,8 @@ from functools import cached_property
 from typing import TypeVar
 
 from sessionlint.config.settings import AnalysisSettings
+from sessionlint.effects.afterwards import committed_around
+from sessionlint.effects.beliefs import beliefs_of
 from sessionlint.effects.detours import Detours, Patch
 from sessionlint.effects.engine import Engine
 from sessionlint.effects.exits import Exits, UnitExit
@@ -211,11 +213,11 @@ class Analysis:
         for cls in self.table.classes.values():
             if cls.module.is_test or not self.concerned:
                 continue
-            if any(self._makes_factory(cls, attr) for attr in self.infer.classes.assigned(cls)):
+            if any(self.makes_factory(cls, attr) for attr in self.infer.classes.assigned(cls)):
                 paths.add(cls.module.path)
         return frozenset(paths)
 
-    def _makes_factory(self, cls: sym.Class, attr: str) -> bool:
+    def makes_factory(self, cls: sym.Class, attr: str) -> bool:
         """Whether a method of the class calls a sessionmaker and keeps the result in ``attr``."""
         return any(
             isinstance(expr, Call) and isinstance(self.infer.expr(expr, Scope(cls.module, method)), v.Factory)
@@ -346,31 +348,6 @@ class Analysis:
             return False
         return any(isinstance(o, Committed) for o in self.result(method).observations) and not self.is_repository(cls)
 
-    def session_policies(self, function: sym.Function, parameter: str, seen: frozenset[str] = frozenset()) -> set[str]:
-        """What the dependencies behind a parameter do with their session after the request: commit, nothing, ..."""
-        declared = function.parameters.get(parameter)
-        if declared is None:
-            return {"unknown"}
-        dependency = self.infer.dependency(function, declared)
-        if dependency is None:
-            return {"unknown"} if not seen else set()
-        return self._policies(dependency.target, seen)
-
-    def _policies(self, target: v.Value | None, seen: frozenset[str]) -> set[str]:
-        provider: sym.Function | None = None
-        if isinstance(target, v.FunctionRef):
-            provider = target.function
-        elif isinstance(target, v.ClassRef):
-            provider = self.infer.classes.method(target.cls, "__init__")
-        if provider is None or provider.key in seen:
-            return {"unknown"}
-        if provider.key in self.providers:
-            return {self.provider_policy(provider)}
-        found: set[str] = set()
-        for name in provider.parameters:
-            found |= self.session_policies(provider, name, seen | {provider.key})
-        return found
-
     def request_sessions(
         self, function: sym.Function, parameter: str, seen: frozenset[str] = frozenset()
     ) -> list[tuple[sym.Function, str]]:
@@ -394,6 +371,11 @@ class Analysis:
             for name in provider.parameters
             for pair in self.request_sessions(provider, name, seen | {provider.key})
         ]
+
+    @cached_property
+    def committed_around(self) -> frozenset[v.Origin]:
+        """Shared sessions that hooks, middleware or decorators of the project may commit around an entry point."""
+        return committed_around(self)
 
     def left_open(
         self, function: sym.Function, parameter: str, depth: int = 0
@@ -434,44 +416,11 @@ class Analysis:
         """What is taken to be true; a false belief is the commonest cause of a false finding."""
         if not self.concerned:
             return Beliefs()
-        factories = set()
-        for module in self.table.modules.values():
-            if module.is_test:
-                continue
-            for name, assigned in module.assigned.items():
-                if any(
-                    isinstance(self.infer.expr(e, Scope(module, f)), v.Factory)
-                    for e, f in assigned
-                    if isinstance(e, Call)
-                ):
-                    factories.add(name)
-        classes = [c for c in self.table.classes.values() if not c.module.is_test]
-        for cls in classes:
-            for attr in self.infer.classes.assigned(cls):
-                if self._makes_factory(cls, attr):
-                    factories.add(f"{cls.name}.{attr}")
-        provided = {f.key for f in self.providers.values()}
-        for function in self.functions:
-            if function.key not in provided and isinstance(self.infer.returns(function), v.Factory):
-                factories.add(f"{function.qualname}()")
-        return Beliefs(
-            tuple(sorted(factories)),
-            tuple(sorted(f.qualname for f in self.providers.values())),
-            tuple(sorted(c.name for c in classes if self.engine.is_unit_class(c))),
-            tuple(sorted(c.name for c in classes if self.is_repository(c) or self._opens_as_repository(c))),
-            tuple(sorted(c.name for c in self.tables.models.values() if not c.module.is_test)),
-            sum(1 for k in self.entries.kinds.values() if k != "test"),
-            tuple(str(r) for r in self.settings.versions.values()),
-        )
+        return beliefs_of(self)
 
     def is_repository(self, cls: sym.Class) -> bool:
         """A repository by name (configurable) and role: it holds a session."""
         return self.is_repository_name(cls) and self.infer.classes.holds_session(cls)
-
-    def _opens_as_repository(self, cls: sym.Class) -> bool:
-        """A repository by name that keeps a factory and opens a session per call."""
-        kept = (self.infer.classes.attribute_type(cls, attr) for attr in self.infer.classes.assigned(cls))
-        return self.is_repository_name(cls) and any(isinstance(value, v.Factory) for value in kept)
 
     def is_repository_name(self, cls: sym.Class) -> bool:
         """Whether a class is called a repository (configurable)."""

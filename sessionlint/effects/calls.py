@@ -111,7 +111,10 @@ class Calls:
                 self._session(receiver.session, receiver.session.origin, effect, target.name, call, state)
         elif isinstance(receiver, v.Rows) and receiver.origin is not None:
             effect = self._catalog.query.get(target.name)
-            if effect is not None:
+            if effect is not None and effect.effect == "read":
+                if receiver.lazy:
+                    self._session(v.Session(False, receiver.origin), receiver.origin, effect, target.name, call, state)
+            elif effect is not None:
                 self.write(state, receiver.origin, effect.kind, receiver.model, call.loc, flushes=True)
         elif isinstance(receiver, v.Factory) and target.name in {"begin", "__call__"}:
             how = "begin" if target.name == "begin" else "factory"
@@ -344,11 +347,11 @@ class Calls:
         if frame.watchers:
             writes = any(t.flushed for variant in summary.variants for _, t in variant.transactions)
             frame.may_fail(state, database=writes)
-        # a callee that leaves its writes to the caller leaves them half done, too: that is told by the writes
         final = {o for variant in summary.variants for o, t in variant.transactions if t.committed}
-        refused = frozenset().union(*(self.resolve(o, binding) for o in summary.refused & final), frozenset())
-        for mine in sorted({frame.key(o) for o in refused}):
-            frame.may_fail(state, database=True, refusal=Refusal("call", mine, link))
+        for origin in sorted(summary.refused):
+            kind = "call" if origin in final else "lent"
+            for mine in sorted({frame.key(o) for o in self.resolve(origin, binding)}):
+                frame.may_fail(state, database=True, refusal=Refusal(kind, mine, link))
         if summary.foreign:
             frame.foreign = True
         chosen = [

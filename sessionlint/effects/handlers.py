@@ -154,6 +154,8 @@ class Handlers:
         ``certain``: the exception is raised where the state is known, so only what is pending there counts.
         """
         caught = ", ".join(filter(None, (sym.last_name(t) for t in caught_types(handler)))) or "everything"
+        if refusal is not None and refusal.statement == "lent" and not _database_handler(handler):
+            refusal = None  # the callee's writes are half done, too: told by them
         if refusal is not None and refusal.statement in {"flush", "commit"}:
             # it fails with whatever is pending, also from before the try block
             fresh = {**{k: w for k, w in _fresh([state], set()).items() if k == refusal.key}, **fresh}
@@ -168,7 +170,7 @@ class Handlers:
             pending = {w.key for w in transaction.pending}
             left = tuple(w for w in writes if w.key in pending) if certain else writes
             if left:
-                said = refusal.statement if refusal is not None and refusal.key == key and not refusal.by else ""
+                said = _refused(refusal) if refusal is not None and refusal.key == key else ""
                 state.broken[key] = Broken(handler.loc, caught, left, said)
 
     def _unheeded(
@@ -190,6 +192,12 @@ class Handlers:
         if owned is not None and logged and not self._frame.scopes.claims_success_after(handler.loc):
             return  # a piece of work of its own, best effort; nobody is told that it was saved
         self._frame.note(obs.CommitUnheeded(loc, handler.loc, origin, text))
+
+
+def _refused(refusal: Refusal) -> str:
+    if refusal.by is None:
+        return refusal.statement
+    return refusal.by.text if refusal.statement == "lent" else ""
 
 
 def is_broad(handler: s.Handler) -> bool:

@@ -206,17 +206,17 @@ class Frame:
             self.result.after_yield = self.scopes.after_yield([e.state for e in normal])
 
     def _ended(self, normal: list[Exit]) -> None:
-        """Writes still pending on handed-in sessions, for functions that something outside may call."""
+        """Writes still pending on handed-in and shared sessions, for functions that something outside may call."""
         for exit_ in normal:
             for key, transaction in exit_.state.sessions.items():
                 writes = tuple(w for w in transaction.pending if w.kind != "consumer" and not w.exposed)
                 if exit_.state.deliberate or transaction.unknown or _refused(exit_.state, key):
                     continue
-                if key.kind == "param" and key.name not in self._entities and writes:
+                if key.kind in {"param", "global"} and key.name not in self._entities and writes:
                     leaving = "return" if exit_.kind == "return" else "end"
                     origin = transaction.origin or key
                     committed = any(self.key(o) == key for o in self.committed)
-                    self.note(obs.Ended(exit_.loc, origin, writes, leaving, committed))
+                    self.note(obs.Ended(exit_.loc, origin, writes, leaving, committed, transaction.committed))
 
     def _variants(self, ends: list[tuple[str, State]]) -> tuple[Variant, ...]:
         return fold(Variant(r, self._exported(state), self.guards(state), _returned_parts(state)) for r, state in ends)

@@ -189,13 +189,17 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A function that something outside calls ends while a session it was handed has pending writes."""
+    """A function that something outside calls ends while a session it was handed, or shares, has pending writes.
+
+    ``committed``: it commits that session somewhere; ``earlier``: on this path, before the writes.
+    """
 
     loc: Loc
     origin: Origin
     writes: tuple[Write, ...]
     leaving: str
     committed: bool
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,8 @@ class Refusal(NamedTuple):
     """A database call that fails and leaves its session in need of a rollback.
 
     ``statement`` is flush, commit or statement where this function makes the call; ``call`` where a callee does and
-    does not roll back, and then ``by`` leads there. ``key`` is the session.
+    does not roll back, ``lent`` if it also leaves its writes to the caller, and then ``by`` leads there. ``key`` is the
+    session.
     """
 
     statement: str

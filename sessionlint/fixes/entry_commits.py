@@ -10,7 +10,7 @@ from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, NeededImport
 from sessionlint.fixes.leaving import at_end, before_return
 from sessionlint.fixes.program import Program
-from sessionlint.fixes.sessions import Held, call, named_session
+from sessionlint.fixes.sessions import Held, call, named_session, shared_session
 from sessionlint.project import symbols as sym
 
 
@@ -48,6 +48,8 @@ def _before(document: Document, end: Ended, line: str) -> list[Edit]:
 
 def _at_hand(program: Program, function: sym.Function, end: Ended) -> Held | None:
     """The session as the function itself can write it."""
+    if end.origin.kind == "global":
+        return shared_session(program, function, end.origin)
     if not end.origin.path and end.origin.name in function.parameters:
         return named_session(program, function, end.origin.name)
     for name in function.parameters:
@@ -59,6 +61,8 @@ def _at_hand(program: Program, function: sym.Function, end: Ended) -> Held | Non
 
 def _asking(program: Program, function: sym.Function, end: Ended) -> tuple[Held, list[Edit], tuple[NeededImport, ...]]:
     """A new parameter that the framework fills with the session behind a service: the same one, within a request."""
+    if end.origin.kind == "global":
+        raise NoCommit("the session is not named in this function")
     providers = program.analysis.request_sessions(function, end.origin.name)
     if len({p.key for p, _ in providers}) != 1:
         raise NoCommit("the session is hidden inside what the function was handed")

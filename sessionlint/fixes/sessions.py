@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sessionlint.facts import shape as s
 from sessionlint.fixes.program import Program
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -36,6 +37,19 @@ def named_session(program: Program, function: sym.Function, name: str) -> Held |
         return None
     flavours = {o.is_async for o in sessions}
     return Held(name, flavours.pop() if len(flavours) == 1 else None)
+
+
+def shared_session(program: Program, function: sym.Function, origin: v.Origin) -> Held | None:
+    """A shared session (``db.session``) as the function spells it somewhere."""
+    scope = Scope(function.module, function)
+    for expr in function.expressions:
+        if isinstance(expr, (s.Name, s.Attribute)) and sym.dotted_text(expr):
+            value = program.analysis.infer.expr(expr, scope)
+            if isinstance(value, v.Session) and value.origin == origin:
+                return Held(sym.dotted_text(expr), value.is_async)
+            if isinstance(value, v.Factory) and value.scoped and origin == v.Origin("global", value.name or "registry"):
+                return Held(sym.dotted_text(expr), value.is_async)
+    return None
 
 
 def spelled_session(program: Program, function: sym.Function, node: ast.expr) -> Held | None:

@@ -13,6 +13,7 @@ from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.frameworks import sqlalchemy
+from sessionlint.project.outside import EXTENSION_SESSION
 
 if TYPE_CHECKING:
     from sessionlint.project.infer import Inference
@@ -141,9 +142,9 @@ class Classes:
                 return True
             if any(k.name == "table" for k in candidate.facts.keywords):
                 return True
-        outside = self.outside_bases(cls)
-        if "flask_sqlalchemy.Model" in outside or any(d.endswith("SQLAlchemy.Model") for d in outside):
+        if self._is_extension_model(cls):
             return True
+        outside = self.outside_bases(cls)
         names = {d.rpartition(".")[2] for d in outside if d.partition(".")[0] in sqlalchemy.PACKAGES}
         if names & _MODEL_BASES and len(self.mro(cls)) > 1:
             return True
@@ -153,6 +154,10 @@ class Classes:
         """A mapped class, or an abstract base of such."""
         outside = {d.rpartition(".")[2] for d in self.outside_bases(cls)}
         return self.is_model(cls) or bool(outside & {*_MODEL_BASES, "SQLModel"})
+
+    def _is_extension_model(self, cls: sym.Class) -> bool:
+        """Derived from Flask-SQLAlchemy's ``db.Model``."""
+        return any(d == "flask_sqlalchemy.Model" or d.endswith("SQLAlchemy.Model") for d in self.outside_bases(cls))
 
     def _is_declarative_base(self, cls: sym.Class, base: s.Name) -> bool:
         symbol = self._infer.table.lookup(cls.module, base.id)
@@ -276,8 +281,23 @@ class Classes:
         for candidate in self.mro(cls):
             if attr in candidate.nested:
                 return v.ClassRef(candidate.nested[attr])
+        session = self._queried(cls) if attr == "query" else None
+        if session is not None:
+            return v.Rows(cls, session, lazy=True)
         value = self.attribute_type(cls, attr)
         return v.reroot(value, v.Origin("global", f"{cls.module.dotted}:{cls.name}.{attr}"))
+
+    def _queried(self, cls: sym.Class) -> v.Origin | None:
+        """The shared session behind ``Model.query``: Flask-SQLAlchemy's, or a registry's ``query_property()``."""
+        from sessionlint.project.infer import Scope
+
+        for candidate in self.mro(cls):
+            declared = candidate.attributes.get("query")
+            if declared is not None:
+                scope = Scope(candidate.module, candidate.parent)
+                value = self._infer.expr(declared.value, scope) if declared.value is not None else v.UNKNOWN
+                return value.origin if isinstance(value, v.Rows) else None
+        return EXTENSION_SESSION.origin if self._is_extension_model(cls) else None
 
     def holds_session(self, cls: sym.Class) -> bool:
         """Whether objects of the class can reach a session through their attributes."""

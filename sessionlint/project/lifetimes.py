@@ -44,6 +44,10 @@ class Lifetimes:
         """Why objects of the class (by key) live as long as the process; None where they do not."""
         return self._kept.get(key)
 
+    def is_application_wide(self, function: sym.Function) -> bool:
+        """Whether a container keeps what this provider method returns for the process."""
+        return function.key in self._application_wide
+
     # ---- where objects are made ------------------------------------------------------------------------------------
 
     def _construction_sites(self) -> dict[str, list[tuple[sym.Module, sym.Function | None, s.Call, s.Stmt]]]:
@@ -72,7 +76,7 @@ class Lifetimes:
         module, function, call, stmt = site
         if function is None:
             return True
-        if _cached(function) or function.key in self._application_wide:
+        if _cached(function) or self.is_application_wide(function):
             return True
         if isinstance(stmt, (s.Assign, s.AnnotatedAssign)) and _direct(stmt, call):
             targets = stmt.targets if isinstance(stmt, s.Assign) else (stmt.target,)

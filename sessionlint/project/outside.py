@@ -32,7 +32,11 @@ _ROW_LISTS = frozenset({"all", "fetchall", "fetchmany"})
 _ROW_SINGLES = frozenset({"one", "one_or_none", "first", "scalar_one", "scalar_one_or_none", "scalar", "get",
                           "fetchone", "get_or_404", "first_or_404", "one_or_404"})  # fmt: skip
 _SESSION_ROWS = frozenset({"execute", "scalars", "query", "stream", "stream_scalars", "exec"})
-_SESSION_ENTITIES = frozenset({"get", "get_one", "scalar", "merge"})
+_SESSION_ENTITIES = frozenset({"get", "get_one", "scalar", "merge", "get_or_404", "first_or_404", "one_or_404"})
+#: Flask-SQLAlchemy's own ways to read, called on the extension instead of its session
+_OR_404 = frozenset({"get_or_404", "first_or_404", "one_or_404"})
+#: the session that Flask-SQLAlchemy keeps for each request
+EXTENSION_SESSION = v.Session(False, v.Origin("global", "flask_sqlalchemy.session"))
 
 
 def call_outside(infer: Inference, dotted: str, args: tuple[v.Value, ...], keywords: Keywords, loc: s.Loc) -> v.Value:
@@ -154,7 +158,9 @@ def call_method(
         if name in {"begin", "begin_nested"}:
             return v.Begin(receiver, name)
         if name in _SESSION_ROWS:
-            return v.Rows(_queried(args), receiver.origin)
+            return v.Rows(_queried(args), receiver.origin, lazy=name == "query")
+        if name == "query_property":
+            return v.Rows(None, receiver.origin, lazy=True)
         if name in _SESSION_ENTITIES:
             model = _queried(args)
             return v.Entity(model, receiver.origin) if model is not None or name == "merge" else v.UNKNOWN
@@ -208,7 +214,9 @@ def object_attribute(value: v.Value, attr: str) -> v.Value:
     if isinstance(value, v.ExternalObject):
         if value.dotted == "flask_sqlalchemy.SQLAlchemy":
             if attr == "session":
-                return v.Session(False, v.Origin("global", "flask_sqlalchemy.session"))
+                return EXTENSION_SESSION
+            if attr in _OR_404:
+                return v.Method(EXTENSION_SESSION, attr)
             return v.External(f"sqlalchemy.{attr}") if attr[:1].islower() else v.External(f"flask_sqlalchemy.{attr}")
         return v.ExternalObject(f"{value.dotted}.{attr}")
     if isinstance(value, v.Session):

@@ -44,7 +44,7 @@ def shared_sessions(infer: Inference, lifetimes: Lifetimes, serves: Callable[[sy
                     yield Shared(cls, call.loc, _text(call), f"the singleton `{cls.name}.{attribute.name}`")
             yield from _kept_objects(infer, cls, lifetimes)
         for function in module.functions.values():
-            yield from _of_function(infer, function)
+            yield from _of_function(infer, function, lifetimes)
 
 
 def _globals(
@@ -100,12 +100,12 @@ def _kept_objects(infer: Inference, cls: sym.Class, lifetimes: Lifetimes) -> Ite
                     yield Shared(method, call.loc, _text(call), f"`{cls.name}.{attr}`", reasons or ())
 
 
-def _of_function(infer: Inference, function: sym.Function) -> Iterator[Shared]:
+def _of_function(infer: Inference, function: sym.Function, lifetimes: Lifetimes) -> Iterator[Shared]:
     scope = Scope(function.module, function)
     for parameter in function.facts.parameters:
         for call in _opened(infer, parameter.default, Scope(function.module, function.parent)):
             yield Shared(function, call.loc, _text(call), f"the default of the parameter `{parameter.name}`")
-    if _CACHES & function.decorator_names or _application_wide(function):
+    if _CACHES & function.decorator_names or lifetimes.is_application_wide(function):
         made = infer.yields(function) if function.facts.is_generator else infer.returns(function)
         if any(o.kind == "local" for o in infer.holds(made)):
             how = "the cache of" if _CACHES & function.decorator_names else "the application-wide provider"
@@ -116,14 +116,6 @@ def _of_function(infer: Inference, function: sym.Function) -> Iterator[Shared]:
                 if isinstance(target, (s.Attribute, s.Subscript)) and is_application_state(infer, target, scope):
                     for call in _opened(infer, stmt.value, scope):
                         yield Shared(function, call.loc, _text(call), f"`{place_of(target)}`")
-
-
-def _application_wide(function: sym.Function) -> bool:
-    """dishka's ``@provide(scope=Scope.APP)``."""
-    for decorator in function.facts.decorators:
-        if isinstance(decorator, s.Call) and sym.last_name(decorator.func) == "provide":
-            return any(k.name == "scope" and sym.last_name(k.value) == "APP" for k in decorator.keywords)
-    return False
 
 
 def _singletons(infer: Inference, expr: s.Expr | None, scope: Scope) -> Iterator[s.Call]:

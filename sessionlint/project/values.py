@@ -197,10 +197,11 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The result of executing a select."""
+    """The result of executing a select, or a ``Query`` (``lazy``), which asks the database when its rows are."""
 
     model: Class | None
     origin: Origin | None = None
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ def believed(beliefs: Beliefs) -> str:
     """``1 session factory (async_session_maker), 1 provider (get_db), 12 repositories, 31 models; fastapi ...``"""
     parts = [
         _named(beliefs.factories, "session factory", "session factories"),
+        _named(beliefs.shared_sessions, "shared session", "shared sessions") if beliefs.shared_sessions else "",
         _named(beliefs.providers, "provider", "providers"),
         _named(beliefs.units_of_work, "unit of work", "units of work") if beliefs.units_of_work else "",
         _count(len(beliefs.repositories), "repository", "repositories"),
@@ -67,7 +68,7 @@ def believed(beliefs: Beliefs) -> str:
 
 def unknown(beliefs: Beliefs) -> str:
     """What to do when no way to a session was found, although there are models; empty otherwise."""
-    if beliefs.factories or beliefs.providers or not beliefs.models:
+    if beliefs.factories or beliefs.shared_sessions or beliefs.providers or not beliefs.models:
         return ""
     return (
         "no session factory or provider was recognised, so little can be said: "

@@ -55,6 +55,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
+from sessionlint.effects.afterwards import is_lost
 from sessionlint.effects.observations import Ended, ScopeEnd
 from sessionlint.findings import Severity
 from sessionlint.project.symbols import Function
@@ -344,9 +345,7 @@ def _boundaries(analysis: Analysis) -> Iterator[Draft]:
     """Entry points whose session comes from a dependency that only closes it."""
     told: set[Function] = set()
     for function, seen in analysis.observations(Ended):
-        if seen.committed or function in told or not analysis.entries.kind(function):
-            continue
-        if analysis.session_policies(function, seen.origin.name) != {"nothing"}:
+        if seen.committed or function in told or not is_lost(analysis, function, seen.origin):
             continue
         told.add(function)
         write = seen.writes[-1]

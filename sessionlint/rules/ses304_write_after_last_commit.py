@@ -2,7 +2,8 @@
 
 ## What it does
 
-In the function that owns a session: reports a write that comes after the last `commit()` on its path. Writes are
+In the function that owns a session, or in an entry point whose session nobody commits afterwards: reports a write that
+comes after the last `commit()` on its path. Writes are
 `add`, `delete`, `merge`, DML, an attribute set on an object of that session, and calls that do one of these.
 
 ## Why is this bad
@@ -49,7 +50,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import ScopeEnd
+from sessionlint.effects.afterwards import is_lost
+from sessionlint.effects.observations import Ended, ScopeEnd
 from sessionlint.findings import Severity
 from sessionlint.rules.base import Draft, described, local_place, step, write_steps
 
@@ -264,4 +266,24 @@ def check(analysis: Analysis) -> Iterator[Draft]:
                 *write_steps(write),
                 step(function.module.path, seen.loc, "the session is closed without another commit"),
             ),
+        )
+    yield from _boundaries(analysis)
+
+
+def _boundaries(analysis: Analysis) -> Iterator[Draft]:
+    """Entry points that write again after their commit, on a session that nobody commits once they have ended."""
+    told = set()
+    for function, seen in analysis.observations(Ended):
+        write = seen.writes[-1]
+        place = local_place(write)
+        if not seen.earlier or (function.key, place) in told or not is_lost(analysis, function, seen.origin):
+            continue
+        told.add((function.key, place))
+        yield Draft(
+            function,
+            place,
+            f"{described(write)} comes after the last commit of `{function.qualname}` and is lost",
+            "commit again after this line, or move it before the commit",
+            "rolled back when the request ends",
+            (*write_steps(write), step(function.module.path, seen.loc, "nobody commits after this")),
         )

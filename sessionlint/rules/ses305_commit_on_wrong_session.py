@@ -49,6 +49,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
+from sessionlint.effects.afterwards import policies
 from sessionlint.effects.observations import IdleCommit
 from sessionlint.findings import Severity
 from sessionlint.project.symbols import Function
@@ -268,4 +269,4 @@ def check(analysis: Analysis) -> Iterator[Draft]:
 
 def _is_committed_outside(analysis: Analysis, function: Function, parameter: str) -> bool:
     """Whether the dependency that fills the parameter commits after the request."""
-    return "commit" in analysis.session_policies(function, parameter)
+    return "commit" in policies(analysis, function, parameter)

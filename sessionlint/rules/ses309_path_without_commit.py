@@ -55,6 +55,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sessionlint.effects import Analysis
+from sessionlint.effects.afterwards import is_lost
 from sessionlint.effects.asked_commits import unasked
 from sessionlint.effects.observations import Ended, ScopeEnd
 from sessionlint.effects.state import WriteKey
@@ -311,6 +312,5 @@ def _forgotten(analysis: Analysis) -> Iterator[tuple[Function, ScopeEnd | Ended]
         if scope.elsewhere and not scope.earlier and not scope.hands_out_object:
             yield function, scope
     for function, end in analysis.observations(Ended):
-        if end.committed and analysis.entries.kind(function):
-            if analysis.session_policies(function, end.origin.name) == {"nothing"}:
-                yield function, end
+        if end.committed and not end.earlier and is_lost(analysis, function, end.origin):
+            yield function, end

@@ -61,6 +61,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
+from sessionlint.effects.afterwards import is_lost
 from sessionlint.effects.observations import Ended, Exposed, Suspended
 from sessionlint.effects.state import Write
 from sessionlint.findings import Severity
@@ -528,9 +529,7 @@ def _suspended(function: Function, seen: Suspended, parent: Write) -> Draft:
 
 def _ended(analysis: Analysis, function: Function, seen: Ended, parent: Write) -> Draft | None:
     assert parent.model is not None
-    if seen.committed or not analysis.entries.kind(function):
-        return None
-    if analysis.session_policies(function, seen.origin.name) != {"nothing"}:
+    if seen.committed or not is_lost(analysis, function, seen.origin):
         return None
     return Draft(
         function,

@@ -13,6 +13,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from sessionlint.effects.afterwards import policies as session_policies
 from sessionlint.effects.observations import Committed, Created, DrivenProvider
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes import references
@@ -137,7 +138,7 @@ class _Proof:
         policies: set[str] = set()
         for name in function.parameters:
             if self._analysis.request_sessions(function, name):
-                policies |= self._analysis.session_policies(function, name)
+                policies |= session_policies(self._analysis, function, name)
         commits = any(isinstance(o, Committed) for o in self._analysis.result(function).observations)
         if policies & {"commit", "nothing"} or commits:
             return None
