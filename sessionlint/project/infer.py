@@ -18,6 +18,7 @@ from sessionlint.project import values as v
 from sessionlint.project.annotations import Annotations
 from sessionlint.project.arguments import argument_for
 from sessionlint.project.classes import Classes, most_concrete
+from sessionlint.project.named_dependencies import NamedDependencies
 from sessionlint.project.outside import call_method, call_outside, object_attribute
 from sessionlint.project.wiring import Wiring
 
@@ -42,6 +43,7 @@ class Inference:
         self.classes = Classes(self)
         self.annotations = Annotations(self)
         self.wiring = Wiring(self)
+        self.named_dependencies = NamedDependencies(self)
         self._memo: dict[tuple[int, str], v.Value] = {}
         self._parameters: dict[tuple[str, str], v.Value] = {}
         self._returns: dict[str, v.Value] = {}
@@ -246,7 +248,7 @@ class Inference:
         return strip(self.wiring.of_parameter(function, parameter, value))
 
     def dependency(self, function: sym.Function, parameter: s.Parameter) -> v.Dependency | None:
-        """The ``Depends(...)`` a parameter is filled by, from its default or its annotation."""
+        """What a framework fills a parameter with: ``Depends(...)`` in its default or annotation, or by its name."""
         if parameter.default is not None and isinstance(parameter.default, s.Call):
             value = self.expr(parameter.default, Scope(function.module, function.parent))
             if isinstance(value, v.Dependency):
@@ -254,9 +256,10 @@ class Inference:
                     inner = self.annotations.reference(parameter.annotation, function.module, function)
                     return v.Dependency(inner, value.scope, value.use_cache)
                 return value
+        declared = None
         if parameter.annotation is not None:
-            return self.annotations.dependency(parameter.annotation, function.module, function)
-        return None
+            declared = self.annotations.dependency(parameter.annotation, function.module, function)
+        return declared or self.named_dependencies.of(function, parameter.name)
 
     def provided(self, target: v.Value) -> v.Value:
         """What a dependency callable provides: what it returns, yields or constructs."""

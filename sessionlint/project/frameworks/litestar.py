@@ -5,7 +5,7 @@ Source: https://docs.litestar.dev/2/ (route handlers, events, life-cycle hooks, 
 
 from __future__ import annotations
 
-from sessionlint.project.frameworks.shape import Framework
+from sessionlint.project.frameworks.shape import Framework, belongs
 
 _HANDLERS = ("get", "post", "put", "patch", "delete", "head", "route", "asgi", "websocket", "websocket_listener",
              "websocket_stream")  # fmt: skip
@@ -27,3 +27,16 @@ LITESTAR = Framework(
     },
     provides=frozenset({"Provide"}),
 )  # fmt: skip
+
+#: the argument and class attribute that declares dependencies, by the name of the parameter
+LAYER = "dependencies"
+#: what takes it around handlers; handlers and controllers take it, too
+LAYERS = ("Router", "Litestar", "Starlite")
+#: a generator's clean-up runs when the handler has returned, before the response is sent: FastAPI's scope of that name
+#: (https://docs.litestar.dev/2/usage/dependency-injection.html, dependencies with yield)
+SCOPE = "function"
+
+
+def is_handler(dotted: str) -> bool:
+    """Whether a decorator by this outside name makes a route handler."""
+    return belongs(LITESTAR, dotted) and dotted.rpartition(".")[2] in _HANDLERS
