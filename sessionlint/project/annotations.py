@@ -232,6 +232,9 @@ class Annotations:
         flavour = self._infer.classes.session_flavour(cls)
         if flavour is not None:
             return v.Session(flavour)
+        maker = self._infer.classes.makes_sessions(cls)
+        if maker:
+            return outside_object(maker)
         if self._infer.classes.is_model(cls):
             return v.Entity(cls)
         return v.Instance(cls)

@@ -135,6 +135,13 @@ class Classes:
                 return flavour
         return None
 
+    def makes_sessions(self, cls: sym.Class) -> str:
+        """The outside class it derives from, where its objects are session factories or registries; empty for none."""
+        for dotted in self.outside_bases(cls):
+            if sqlalchemy.is_factory(dotted)[0] or sqlalchemy.is_registry(dotted) is not None:
+                return dotted
+        return ""
+
     def is_model(self, cls: sym.Class) -> bool:
         """A mapped class: declarative, SQLModel table, Flask-SQLAlchemy model."""
         for candidate in self.mro(cls):

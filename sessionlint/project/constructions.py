@@ -1,6 +1,7 @@
 """Where factories and engines are made: every call of ``sessionmaker``, ``create_engine`` and their kin.
 
-Finds the calls at module level, in class bodies and in functions, under whatever name they were imported.
+Finds the calls at module level, in class bodies and in functions, under whatever name they were imported; calls of the
+project's own subclasses count.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def _constructions(infer: Inference, wanted: Callable[[str], bool], names: froze
     spelled = set(names)
     for module in infer.table.modules.values():
         spelled.update(b.local for b in module.imports.values() if b.name in names)
+        spelled.update(c.name for c in module.classes.values() if any(map(wanted, infer.classes.outside_bases(c))))
     for name in sorted(spelled):
         for module, function, call in infer.call_sites(name):
             if not module.is_test and _is_call_of(infer, wanted, call, Scope(module, function)):
@@ -95,4 +97,6 @@ def _constructions(infer: Inference, wanted: Callable[[str], bool], names: froze
 
 def _is_call_of(infer: Inference, wanted: Callable[[str], bool], call: s.Call, scope: Scope) -> bool:
     target = infer.expr(call.func, scope)
+    if isinstance(target, v.ClassRef):
+        return any(map(wanted, infer.classes.outside_bases(target.cls)))
     return isinstance(target, v.External) and wanted(target.dotted)

@@ -625,6 +625,9 @@ class Inference:
         session = self.classes.session_flavour(cls)
         if session is not None:
             return v.Session(session, place_origin(loc))
+        maker = self.classes.makes_sessions(cls)
+        if maker:
+            return call_outside(self, maker, args, dict(keywords), loc)
         if self.classes.is_model(cls):
             return v.Entity(cls, None)
         return v.Instance(cls, None, self.classes.fields(cls, args, keywords, loc))
