@@ -15,7 +15,7 @@ from sessionlint.effects import observations as obs
 from sessionlint.effects.catalog import Effect
 from sessionlint.effects.conditions import Given, learn, place_text, possible
 from sessionlint.effects.passing import Passing
-from sessionlint.effects.state import MAX_CHAIN, Link, Refusal, State, Transaction, Write, settle
+from sessionlint.effects.state import EMPTY, MAX_CHAIN, Link, Refusal, State, Transaction, Write, settle
 from sessionlint.effects.summary import Exposure, Summary, Variant
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
@@ -53,10 +53,7 @@ class Calls:
         options = list(v.options_of(target))[:_MAX_TARGETS]
         if len(options) == 1:
             return self._apply(options[0], call, state, awaited)
-        out: list[State] = []
-        for option in options:
-            out.extend(self._apply(option, call, state.copy(), awaited))
-        return out
+        return self._either(state, [self._apply(option, call, state.copy(), awaited) for option in options])
 
     def _apply(self, target: v.Value, call: s.Call, state: State, awaited: bool) -> list[State]:
         if isinstance(call.func, s.Attribute) and call.func.attr in {"__anext__", "__next__"}:
@@ -305,7 +302,7 @@ class Calls:
         if not targets:
             self._taint(frozenset().union(*(self._infer.holds(x) for x in binding.values())), state)
             return [state]
-        out: list[State] = []
+        ends: list[list[State]] = []
         # which implementation it is, is not known: what only some of them wait for is not said of the call
         waits = all(frame.engine.result(one).summary.waits for one in targets)
         for one in targets[:_MAX_TARGETS]:
@@ -317,8 +314,23 @@ class Calls:
             if summary.touches or summary.exposures or summary.opens:
                 frame.event(loc, "call", one.qualname, one.key)
             before = state if len(targets) == 1 else state.copy()
-            out.extend(self.instantiate(summary, one, bound, loc, call, before, places=places))
-        return out
+            ends.append(self.instantiate(summary, one, bound, loc, call, before, places=places))
+        return self._either(state, ends)
+
+    def _either(self, before: State, ends: list[list[State]]) -> list[State]:
+        """The paths after a call of one of several functions.
+
+        Where one commits and another does not, no path of the caller has forgotten a commit: it is not known.
+        """
+        for key in {key for paths in ends for end in paths for key in end.sessions}:
+            if before.sessions.get(key, EMPTY).committed:
+                continue
+            after = [[end.sessions.get(key, EMPTY) for end in paths] for paths in ends]
+            commit = any(paths and all(t.committed for t in paths) for paths in after)
+            if commit and any(t.pending and not t.committed for paths in after for t in paths):
+                for end in (end for paths in ends for end in paths if key in end.sessions):
+                    end.sessions[key] = end.sessions[key].give_away()
+        return [end for paths in ends for end in paths]
 
     def instantiate(
         self,
