@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sessionlint.repair import Repaired
 
 MIGRATIONS = ("unit-of-work",)
+SHAPE = "explicit"
 
 _Words = Optional[list[str]]  # noqa: UP045  # typer reads this at run time
 _Text = Optional[str]  # noqa: UP045
@@ -26,6 +27,7 @@ def command(
     migration: Annotated[str, typer.Argument(help="Which migration: unit-of-work.")],
     paths: Annotated[_Words, typer.Argument(help="Migrate only streaming entries that lie here.")] = None,
     entry: Annotated[_Words, typer.Option(help="Migrate only this streaming function, as PATH:FUNC.")] = None,
+    shape: Annotated[str, typer.Option("--shape", help="How functions get the unit: explicit.")] = SHAPE,
     diff: Annotated[bool, typer.Option("--diff", help="Print the changes and write nothing.")] = False,
     config: Annotated[_Text, typer.Option(help="Configuration file to use.")] = None,
     isolated: Annotated[bool, typer.Option("--isolated", help="Use no configuration file.")] = False,
@@ -46,6 +48,13 @@ def command(
     if migration not in MIGRATIONS:
         hint = did_you_mean(migration, MIGRATIONS) or "expected " + ", ".join(MIGRATIONS)
         raise UsageProblem(f"`{migration}` is no migration; {hint}")
+    if shape == "contextvar":
+        raise UsageProblem(
+            "`--shape contextvar` is not offered: a generator shares the context of whoever iterates it, "
+            "so that streams would commit each other's work; see docs/migrate.md"
+        )
+    if shape != SHAPE:
+        raise UsageProblem(f"`{shape}` is no shape; expected {SHAPE}")
     progress = Progress()
     target = locate(paths, config, isolated)
     names = _entries(entry, target.root)

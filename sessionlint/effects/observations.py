@@ -311,7 +311,7 @@ class Waited:
 
     ``kind`` is slow (a call that takes its time) or stream (a response that goes on after the function returned);
     ``path`` and ``at`` are where the wait itself stands, ``chain`` the calls that lead there; ``since`` is what opened
-    the transaction.
+    the transaction, ``writes`` what is pending in it.
     """
 
     loc: Loc
@@ -323,6 +323,7 @@ class Waited:
     owned: bool
     since: Link | None
     chain: tuple[Link, ...] = ()
+    writes: tuple[Write, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

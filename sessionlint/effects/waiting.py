@@ -75,7 +75,10 @@ class Waiting:
             elif transaction.open and not transaction.unknown and not transaction.closed:
                 own = key.kind == "local"
                 since = transaction.since
-                frame.note(Waited(loc, wait.kind, origin, wait.text, wait.path, wait.loc, own, since, wait.chain))
+                writes = tuple(w for w in transaction.pending if w.kind != "consumer")
+                frame.note(
+                    Waited(loc, wait.kind, origin, wait.text, wait.path, wait.loc, own, since, wait.chain, writes)
+                )
             if (transaction.open and wait.kind != "send") or transaction.unknown or not transaction.entry:
                 answered.add(origin)
         if frame.handler_depth and wait.kind == "slow":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,11 @@ def test_an_entry_is_chosen_by_name(project: Path) -> None:
     ("words", "message"),
     [
         (("unit-of-works",), "`unit-of-works` is no migration; did you mean `unit-of-work`?"),
+        (
+            ("unit-of-work", "--shape", "contextvar"),
+            "`--shape contextvar` is not offered: a generator shares",
+        ),
+        (("unit-of-work", "--shape", "implicit"), "`implicit` is no shape; expected explicit"),
         (("unit-of-work", "--entry", "chat"), "`chat` is no entry: expected PATH:FUNC"),
         (("unit-of-work", "--entry", "app/none.py:chat"), "no such file: `app/none.py`"),
         (("unit-of-work", "--entry", "app/routes.py:save"), "no streaming entry `app/routes.py:save`"),
@@ -85,3 +93,30 @@ def test_bad_input_is_one_clear_error(project: Path, words: tuple[str, ...], mes
     ran = sessionlint(project, "migrate", *words)
     assert ran.returncode == 2 and message in ran.stderr, ran.stderr
     assert (project / "app/routes.py").read_bytes() == before
+
+
+def test_a_context_variable_cannot_carry_the_unit_of_a_stream() -> None:
+    """Why there is no such shape: streams that one task reads in turn see each other's unit, and none can put it back
+    when another task closes it."""
+    current: ContextVar[str] = ContextVar("current")
+    committed: list[tuple[str, str]] = []
+
+    async def stream(name: str) -> AsyncGenerator[str, None]:
+        token = current.set(name)
+        try:
+            yield name
+            committed.append((name, current.get()))
+            yield name
+        finally:
+            current.reset(token)
+
+    async def read() -> None:
+        one, other = stream("one"), stream("other")
+        await anext(one)
+        await anext(other)
+        await anext(one)
+        with pytest.raises(ValueError, match="different Context"):
+            await asyncio.create_task(one.aclose())
+
+    asyncio.run(read())
+    assert committed == [("one", "other")]

@@ -23,7 +23,10 @@ def label(analysis: Analysis, function: sym.Function, at: Loc) -> str:
         written = _written(event) or (_last_write(analysis, callee) if callee is not None else "")
         if written:
             return written
-    return _snake(function.name.strip("_")) or "commit"
+    outer = function
+    while outer.parent is not None:
+        outer = outer.parent
+    return _snake(outer.name.strip("_")) or "commit"
 
 
 def _last_write(analysis: Analysis, function: sym.Function) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from sessionlint.facts import shape as s
-from sessionlint.findings import Step
+from sessionlint.findings import Place, Step
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.sources import Refused
 from sessionlint.project import symbols as sym
+from sessionlint.project.infer import Scope
 
 
 def path_is_clear(program: Program, path: Collection[sym.Function], own: sym.Class | None) -> None:
@@ -23,11 +24,21 @@ def path_is_clear(program: Program, path: Collection[sym.Function], own: sym.Cla
 
 
 def _followed(program: Program, function: sym.Function) -> None:
+    """What is not handed the session can neither end its transactions nor leave writes in them."""
     for unseen in program.analysis.unresolved:
         within = function.facts.loc.line <= unseen.place.line <= function.facts.end_line
-        if unseen.place.file == function.module.path and within:
+        if unseen.place.file == function.module.path and within and _is_handed_one(program, function, unseen.place):
             reason = f"`{unseen.call}` cannot be followed, so it is not seen what it does with the session"
             raise Refused(reason, Step(unseen.place, unseen.reason))
+
+
+def _is_handed_one(program: Program, function: sym.Function, place: Place) -> bool:
+    infer, scope = program.analysis.infer, Scope(function.module, function)
+    for call in function.calls:
+        if (call.loc.line, call.loc.column) == (place.line, place.column):
+            given = [*call.args, *(k.value for k in call.keywords)]
+            return any(infer.holds(infer.expr(one, scope)) for one in given)
+    return True
 
 
 def _no_other_unit(program: Program, function: sym.Function, own: sym.Class | None) -> None:

@@ -19,6 +19,7 @@ from sessionlint.fixes.migrate.path_commits import commit_there, commits
 from sessionlint.fixes.migrate.unit_block import converted, plain_factory
 from sessionlint.fixes.migrate.unit_class import UNIT, is_unit
 from sessionlint.fixes.migrate.unit_parameter import UnitPlan
+from sessionlint.fixes.migrate.waits import head_of
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.sessions import named_session, spelled_session
 from sessionlint.fixes.sources import Refused
@@ -64,7 +65,7 @@ class SharedUnitPlan(UnitPlan):
             text = self._asked_session(caller, session, use)
         key = (caller.key, text)
         self._texts[key] = f'{self._annotation(document)}.around({text}, name="{caller.name}")'
-        self._statements.setdefault(key, []).append(_statement(document, call))
+        self._statements.setdefault(key, []).append(head_of(document, document.statement(call)))
         return UNIT
 
     def finish(self) -> None:
@@ -215,16 +216,6 @@ def _names_in_scope(caller: sym.Function) -> Iterator[str]:
 
 def _called(use: references.Use) -> Step:
     return use.step(f"`{use.caller.qualname if use.caller else 'the module'}` calls it here")
-
-
-def _statement(document: Document, call: ast.Call) -> ast.stmt:
-    """The statement to put a block around: leaving the block does nothing, so any that holds the call will do."""
-    stmt = document.statement(call)
-    while isinstance(stmt, ast.If) and document.text[document.start(stmt) :].startswith("elif"):
-        parent = document.parent(stmt)
-        assert isinstance(parent, ast.If), "an elif belongs to an if"
-        stmt = parent
-    return stmt
 
 
 def _spans(document: Document, stmts: list[ast.stmt]) -> Iterator[tuple[ast.stmt, ast.stmt]]:

@@ -4,39 +4,40 @@ from __future__ import annotations
 
 import ast
 
-from sessionlint.effects import Analysis
-from sessionlint.effects.observations import Committed, Suspended
+from sessionlint.effects.observations import Committed
 from sessionlint.facts import shape as s
 from sessionlint.findings import Step
-from sessionlint.fixes.document import Document
 from sessionlint.fixes.migrate.labels import label
 from sessionlint.fixes.migrate.unit_class import UNIT
 from sessionlint.fixes.migrate.unit_parameter import UnitPlan
+from sessionlint.fixes.migrate.waits import READER, Landing, landings, waits_of
 from sessionlint.fixes.program import Program
-from sessionlint.fixes.rewrite import insert_before, stands_alone
+from sessionlint.fixes.rewrite import insert
 from sessionlint.fixes.sources import Refused
 from sessionlint.fixes.streams.factories import keeps_objects
 from sessionlint.project import symbols as sym
 
 
-def end_through_unit(program: Program, plan: UnitPlan, function: sym.Function, factory: sym.Global) -> list[Step]:
+def end_through_unit(
+    program: Program, plan: UnitPlan, function: sym.Function, factories: list[sym.Global]
+) -> list[Step]:
     """Edits into the plan; places where a commit was added that was not there. Raises ``Refused``."""
     analysis = program.analysis
     here = function.key in plan.owners
     ended = [] if here else commits(program, function)
-    waits = uncommitted_yields(analysis, function)
-    if waits and not keeps_objects(factory):
+    expiring = next((f for f in factories if not keeps_objects(f)), None)
+    waits = waits_of(program, function, reads=plan.reads and expiring is None)
+    if waits and expiring is not None:
         raise Refused(
-            f"a commit before this yield would expire what is loaded: `{factory.name}` has no `expire_on_commit=False`",
-            Step(analysis.place(function, waits[0].loc), "the reader waits here with writes uncommitted"),
+            f"a commit before this wait would expire objects: `{expiring.name}` has no `expire_on_commit=False`",
+            Step(analysis.place(function, waits[0].loc), READER),
         )
     if (ended or waits) and not here and plan.give(function) != UNIT:
         where = Step(analysis.place(function, function.facts.loc), "here")
         raise Refused(f"`{UNIT}` cannot be passed to `{function.qualname}`", where)
-    document = program.document(function.module.path)
     for seen in ended:
         commit_there(plan, function, seen)
-    return [_commit_before(analysis, plan, document, function, wait) for wait in waits]
+    return [_commit_before(plan, function, landing) for landing in landings(program, function, waits)]
 
 
 def commit_text(plan: UnitPlan, function: sym.Function, at: s.Loc) -> str:
@@ -56,15 +57,6 @@ def commits(program: Program, function: sym.Function) -> list[Committed]:
     return found
 
 
-def uncommitted_yields(analysis: Analysis, function: sym.Function) -> list[Suspended]:
-    """Yields of items at which writes are pending, in order."""
-    if not analysis.hands_out_items(function):
-        return []
-    observed = analysis.result(function).observations
-    found = {o.loc: o for o in observed if isinstance(o, Suspended) and o.writes}
-    return [found[loc] for loc in sorted(found)]
-
-
 def commit_there(plan: UnitPlan, function: sym.Function, seen: Committed) -> None:
     """A commit becomes the unit's. Raises ``Refused``."""
     analysis = plan.program.analysis
@@ -76,16 +68,18 @@ def commit_there(plan: UnitPlan, function: sym.Function, seen: Committed) -> Non
     plan.commit_through_unit(document, call, commit_text(plan, function, seen.loc))
 
 
-def _commit_before(
-    analysis: Analysis, plan: UnitPlan, document: Document, function: sym.Function, wait: Suspended
-) -> Step:
-    node = document.spanning(wait.loc, (ast.Yield, ast.AsyncFor))
-    stmt = document.statement(node) if node is not None else None
-    where = Step(analysis.place(function, wait.loc), "the reader waits here with writes uncommitted")
-    if not isinstance(stmt, ast.Expr) or not isinstance(stmt.value, ast.Yield) or not stands_alone(document, stmt):
-        raise Refused("no commit can be put in front of this yield", where)
-    if document.enclosing(stmt, ast.ExceptHandler) is not None:
-        raise Refused("a yield in an except clause waits with half-done work", where)
-    plan.edits.append(insert_before(document, stmt, [f"await {commit_text(plan, function, wait.loc)}"]))
-    text = "commits before the reader is waited for: what was written stays if the stream fails later"
-    return Step(where.place, text)
+def _commit_before(plan: UnitPlan, function: sym.Function, landing: Landing) -> Step:
+    document = plan.program.document(function.module.path)
+    place = document.place(landing.stmt)
+    at = s.Loc(place.line, place.column, place.end_line, place.end_column)
+    line = document.line_of(document.start(landing.stmt))
+    while document.line_text(line - 1).lstrip().startswith("#") and line - 1 not in document.string_lines:
+        line -= 1  # comments right above belong to the statement
+    space = document.indentation(landing.stmt)
+    wrote = bool(landing.wait.writes)
+    text = commit_text(plan, function, at) if wrote else plan.unit.release(label(plan.program.analysis, function, at))
+    plan.edits.append(insert(document, document.line_start(line), f"{space}await {text}\n"))
+    before = f"`{landing.wait.slow}`" if landing.wait.slow else "the reader is waited for"
+    if not wrote:
+        return Step(place, f"gives the connection back before {before}: what was only read is not held any longer")
+    return Step(place, f"commits before {before}: what was written stays if the stream fails later")

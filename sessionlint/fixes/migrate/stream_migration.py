@@ -6,9 +6,11 @@ Refuses with the place where something is not seen for certain. Collects edits i
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+import re
+import textwrap
 from functools import cached_property
 
+from sessionlint.effects.observations import Suspended
 from sessionlint.facts import shape as s
 from sessionlint.findings import Step
 from sessionlint.fixes.around import is_docstring
@@ -16,22 +18,22 @@ from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Wrap
 from sessionlint.fixes.leaving import before_return, fresh_name
 from sessionlint.fixes.migrate.obstacles import path_is_clear
-from sessionlint.fixes.migrate.path_commits import commit_text, commits, end_through_unit, uncommitted_yields
+from sessionlint.fixes.migrate.own_sessions import OwnBlock, has_unit, own_blocks
+from sessionlint.fixes.migrate.path_commits import commit_text, commits, end_through_unit
 from sessionlint.fixes.migrate.unit_block import converted, inner, through_unit
-from sessionlint.fixes.migrate.unit_class import UNIT, is_unit, unit_class
+from sessionlint.fixes.migrate.unit_class import SESSION, UNIT, unit_class
 from sessionlint.fixes.migrate.unit_parameter import UnitPlan
+from sessionlint.fixes.migrate.waits import settled, waits_of
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.providers import identity
 from sessionlint.fixes.rewrite import insert_before, replace
-from sessionlint.fixes.sessions import inside, named_session
 from sessionlint.fixes.signatures import written
 from sessionlint.fixes.sources import Refused, Source
-from sessionlint.fixes.streams.carriers import Carried, renamed, session_names
+from sessionlint.fixes.streams.carriers import Carried, physical, renamed, session_names
 from sessionlint.fixes.streams.endpoint import leave_endpoint
 from sessionlint.fixes.streams.factories import factory_text
 from sessionlint.fixes.streams.stream_entries import StreamEntry, reached
 from sessionlint.project import symbols as sym
-from sessionlint.project.infer import Scope
 
 TITLE = "open a unit of work inside the stream"
 
@@ -46,92 +48,86 @@ class StreamMigration:
         self.document = program.document(self.generator.module.path)
         self.node = self.document.function(self.generator.facts)
         self.path = {k: f for g in entry.generators for k, f in reached(self.analysis, g).items()}
-        self.carried = Carried(program, self.endpoint, f"{UNIT}.session")
+        self.carried = Carried(program, self.endpoint, SESSION)
         self.notes: list[Step] = []
         self.plan = UnitPlan(program, Source(self.endpoint, ast.Name(UNIT), self.endpoint, True, UNIT, False))
         self.title = f"{entry.place.file}:{entry.place.line} `{self.endpoint.qualname}`: {TITLE}"
-        #: where the unit is opened, if that is not a new generator; the call that starts the stream, if it is
+        #: where the unit is opened, if that is no new generator; the call that starts the stream, if it is
         self.owners: set[str] = set()
         self.starts: list[ast.Call] = []
-        self.write: Callable[[], None] | None = None
+        #: own: blocks of the stream's own sessions; inside: in the endpoint's nested generator; around: a new generator
+        self.kind = ""
+        self.opened: list[OwnBlock] = []
+        self.factories: list[sym.Global] = []
 
     @cached_property
     def ending(self) -> frozenset[str]:
         """Functions on the path that must take the unit, because they end a transaction or wait with one open."""
         others = [f for f in self.path.values() if f.key not in self.owners]
-        return frozenset(f.key for f in others if commits(self.program, f) or uncommitted_yields(self.analysis, f))
+        return frozenset(f.key for f in others if commits(self.program, f) or waits_of(self.program, f, reads=True))
 
     def prepare(self) -> None:
-        """Choose how the unit is opened; ``write`` stays None where there is nothing to migrate."""
-        opened = self._own_blocks()
-        summary = self.analysis.result(self.generator).summary
+        """Choose how the unit is opened; ``kind`` stays empty where there is nothing to migrate."""
+        opened = own_blocks(self.program, self.entry.generators, self.path.values())
         if not self.entry.streamed.origins and not opened:
-            if summary.opens and not self._has_unit():
-                raise Refused(
-                    "its session is opened deeper down or in another way than by a block of a factory",
-                    self._step(self.node, "the stream starts here"),
-                )
-            return
-        if opened and not self.entry.streamed.origins and all(_is_short(block) for block in opened):
+            self._nothing_held_open()
             return
         where = self._step(self.node, f"`{self.generator.qualname}`")
-        if not self.generator.facts.is_async:
+        if not all(g.facts.is_async for g in self.entry.generators):
             raise Refused("the generator is not `async`", where)
-        if opened and len(self.entry.generators) > 1:
-            raise Refused("the response may get one of several streams", where)
-        if len(opened) > 1 or (opened and self.entry.streamed.origins):
+        if opened and self.entry.streamed.origins:
             raise Refused("the stream uses more than one session", where)
-        for document, node in ((self.document, self.node), (self.carried.document, self._endpoint_node())):
-            for name in session_names(node, {UNIT}):
+        for function in {*(one.function for one in opened), self.generator, self.endpoint}:
+            document = self.program.document(function.module.path)
+            for name in session_names(document.function(function.facts), {UNIT}):
                 raise Refused(f"`{UNIT}` means something else there", self._step_in(document, name, "here"))
         path_is_clear(self.program, self.path.values(), unit_class(self.program).cls)
         if opened:
-            self.owners = {self.generator.key}
-            self.write = lambda: self._open_in_place(opened[0])
+            self.kind, self.opened = "own", opened
+            self.owners = {one.function.key for one in opened}
         elif self.generator.parent is self.endpoint:
+            self.kind = "inside"
             self.owners = {self.generator.key}
-            self.write = self._open_around_uses
         else:
-            start, stmt = self._start()
-            self.starts = [start]
-            self.write = lambda: self._open_in_wrapper(start, stmt)
+            self.kind = "around"
+            self.starts = [self._start()[0]]
 
-    def build(self, plan: UnitPlan) -> None:
-        """Collect the edits in a plan that others may share."""
-        assert self.write is not None, "prepared first"
+    def _nothing_held_open(self) -> None:
+        """Raises ``Refused`` where a reader is waited for with a session open that no plain block opens."""
+        if has_unit(self.program, self.path.values()):
+            return
+        for function in self.path.values():
+            for seen in self.program.observations(function, Suspended):
+                if seen.open and self.analysis.hands_out_items(function):
+                    raise Refused(
+                        "its session is opened in another way than by a block of a factory",
+                        Step(self.analysis.place(function, seen.loc), "the reader is waited for here while it is open"),
+                    )
+
+    def open(self, plan: UnitPlan) -> None:
+        """First: the blocks of units, in a plan that others may share."""
         self.plan = plan
-        self.write()
+        if self.kind == "own":
+            for function, block in self.opened:
+                name = self.endpoint.name if self.entry.generators == (function,) else function.name
+                self.factories.append(converted(plan, function, block, name))
+        elif self.kind == "inside":
+            self._open_around_uses()
+        else:
+            self._take_what_starts()
+
+    def hand_down(self) -> None:
+        """Then: what commits on the path goes through the unit, which it takes."""
+        for function in self.path.values():
+            self.notes.extend(end_through_unit(self.program, self.plan, function, self.factories))
+
+    def close(self) -> None:
+        """Last: what needs to know who takes the unit."""
+        if self.kind == "around":
+            self._open_in_wrapper(*self._start())
 
     def _endpoint_node(self) -> ast.FunctionDef | ast.AsyncFunctionDef:
         return self.carried.document.function(self.endpoint.facts)
-
-    # ---- the session of its own ------------------------------------------------------------------------------------
-
-    def _own_blocks(self) -> list[ast.AsyncWith]:
-        found = []
-        for node in inside(self.node):
-            if isinstance(node, ast.AsyncWith):
-                for item in node.items:
-                    if isinstance(item.optional_vars, ast.Name) and not isinstance(item.context_expr, ast.Attribute):
-                        held = named_session(self.program, self.generator, item.optional_vars.id)
-                        if held is not None:
-                            found.append(node)
-        return found
-
-    def _has_unit(self) -> bool:
-        scope = Scope(self.generator.module, self.generator)
-        names = [
-            item.optional_vars.id
-            for node in ast.walk(self.node)
-            if isinstance(node, ast.AsyncWith)
-            for item in node.items
-            if isinstance(item.optional_vars, ast.Name)
-        ]
-        return any(is_unit(self.program, self.analysis.infer.name(name, scope)) for name in names)
-
-    def _open_in_place(self, block: ast.AsyncWith) -> None:
-        """``async with maker() as db:`` in the generator becomes the unit's block."""
-        self._hand_down(converted(self.plan, self.generator, block, self.endpoint.name))
 
     # ---- the session of the request --------------------------------------------------------------------------------
 
@@ -139,7 +135,8 @@ class StreamMigration:
         """The nested generator captures the session, or what is built on it."""
         self.carried.take([n for n in ast.walk(self.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
         factory = self._factory()
-        names = self.carried.sessions | self._carriers()
+        self.factories.append(factory)
+        names = self.carried.sessions | self.carried.carriers
         body = [stmt for stmt in self.node.body if not is_docstring(stmt)]
         used = [stmt for stmt in body if session_names(stmt, names)]
         if not used:
@@ -150,67 +147,87 @@ class StreamMigration:
         end = self._commit_at_end(region)
         self._wrap(region, factory, end)
         through_unit(self.plan, self.generator, region, self.carried.sessions)
-        self._hand_down(factory)
         self._leave_endpoint([self.node])
 
     def _start(self) -> tuple[ast.Call, ast.stmt]:
-        """The call inside the call of the response that starts the stream, and the statement it stands in."""
+        """The call that starts the stream, in the call of the response or in front of it, and its statement."""
         document = self.carried.document
         outer = document.spanning(self.entry.streamed.loc, ast.Call)
-        starts = [
-            argument
-            for argument in ([*outer.args, *(k.value for k in outer.keywords)] if outer is not None else [])
-            if isinstance(argument, ast.Call) and ast.unparse(argument.func).endswith(self.generator.name)
-        ]
-        stmt = document.statement(outer) if outer is not None else None
-        if len(starts) != 1 or not isinstance(stmt, (ast.Return, ast.Assign)):
-            raise Refused(
-                "the stream is not started inside the call of the response", Step(self.entry.place, "it answers here")
-            )
+        given = [*outer.args, *(k.value for k in outer.keywords)] if outer is not None else []
+        starts = [one for one in (self._made_before(outer, argument) for argument in given) if one is not None]
+        stmt = document.statement(starts[0]) if len(starts) == 1 else None
+        if not isinstance(stmt, (ast.Return, ast.Assign)):
+            where = Step(self.entry.place, "it answers here")
+            raise Refused("the stream is not started by a call of its own for the response", where)
         return starts[0], stmt
+
+    def _made_before(self, outer: ast.Call | None, argument: ast.expr) -> ast.Call | None:
+        """The call behind an argument of the response: itself, or the value of a name that is used nowhere else."""
+        document = self.carried.document
+        if isinstance(argument, ast.Name) and outer is not None:
+            uses = [n for n in ast.walk(self._endpoint_node()) if isinstance(n, ast.Name) and n.id == argument.id]
+            made = [document.parent(n) for n in uses if isinstance(n.ctx, ast.Store)]
+            if len(uses) != 2 or len(made) != 1 or not isinstance(made[0], ast.Assign):
+                return None
+            if made[0] not in document.block(document.statement(outer)):
+                return None
+            argument = made[0].value
+        if isinstance(argument, ast.Call) and ast.unparse(argument.func).rpartition(".")[2] == self.generator.name:
+            return argument
+        return None
+
+    def _take_what_starts(self) -> None:
+        names = [n for n in ast.walk(self.starts[0]) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+        self.carried.take(names)
+        self.factories.append(self._factory())
 
     def _open_in_wrapper(self, start: ast.Call, stmt: ast.stmt) -> None:
         """A generator next to the endpoint's answer opens the unit and reads from the one that was there."""
         document = self.carried.document
-        self.carried.take([n for n in ast.walk(start) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
-        factory = self._factory()
-        self._hand_down(factory)
-        call = renamed(document, start, self.carried.sessions, self.carried.spelling)
-        if self.plan.starts[start]:
-            opening = call.index("(", len(document.code(start.func))) + 1
-            comma = ", " if start.args or start.keywords else ""
-            call = f"{call[:opening]}{UNIT}{comma}{call[opening:]}"
+        call = self._started(start)
         node = self._endpoint_node()
+        before = document.block(stmt)[: document.block(stmt).index(stmt)]
         name = fresh_name(node, ("stream", "body", "events"))
         item, items = fresh_name(node, ("item", "part")), fresh_name(node, ("items", "parts"))
         unit = document.unit
         closing = written(document, "contextlib", "aclosing", self.plan.imports)
-        inner = [
-            *self.carried.lines,
-            f"async with {closing}({call}) as {items}:",
+        source = [f"async with {closing}({call}) as {items}:"]
+        if "\n" in call:
+            source = [*f"{items} = {call}".splitlines(), f"async with {closing}({items}):"]
+        inside = [
+            *physical(self.carried.lines),
+            *source,
             f"{unit}async for {item} in {items}:",
             f"{unit}{unit}yield {item}",
             *([self._last_commit(self.generator.facts.end_line + 1)] if self._pending_at_end() else []),
         ]
         lines = [
-            *([""] if document.block(stmt)[0] is not stmt else []),
+            *([""] if set(before) - set(self.carried.moved) else []),
             f"async def {name}():",
-            f"{unit}async with {self._opening(document, factory)} as {UNIT}:",
-            *(f"{unit}{unit}{line}" for line in inner),
+            f"{unit}async with {self._opening(document, self.factories[0])} as {UNIT}:",
+            *(f"{unit}{unit}{line}" for line in inside),
             "",
         ]
-        if any("\n" in line for line in lines):
-            raise Refused("the stream is started over several lines", self._step_in(document, start, "here"))
         self.plan.edits.append(insert_before(document, stmt, lines))
         self.plan.edits.append(replace(document, start, f"{name}()"))
         self._leave_endpoint([start])
 
-    def _leave_endpoint(self, gone: list[ast.AST]) -> None:
-        """What moved into the unit leaves the endpoint, with the parameters that nothing else there needs."""
-        self.plan.edits.extend(leave_endpoint(self.carried, gone).edits)
+    def _started(self, start: ast.Call) -> str:
+        """The call that starts the stream, with the unit's session, and the unit where it takes one."""
+        document = self.carried.document
+        call = textwrap.dedent(document.indentation(start) + renamed(document, start, self.carried.sessions, SESSION))
+        if self.plan.starts[start]:
+            opening = call.index("(", len(document.code(start.func))) + 1
+            apart = re.match(r"\s*\n\s*", call[opening:])
+            space = apart[0] if apart and (start.args or start.keywords) else ""
+            comma = ("," if space else ", ") if start.args or start.keywords else ""
+            call = f"{call[:opening]}{space}{UNIT}{comma}{call[opening:]}"
+        return call
 
-    def _carriers(self) -> set[str]:
-        return {line.partition(" = ")[0] for line in self.carried.lines}
+    def _leave_endpoint(self, gone: list[ast.AST]) -> None:
+        left = leave_endpoint(self.carried, gone)
+        self.plan.edits.extend(left.edits)
+        self.plan.released.extend(left.released)
 
     def _factory(self) -> sym.Global:
         found = {identity(f): f for f in self.carried.factories}
@@ -232,7 +249,7 @@ class StreamMigration:
         header = "".join(
             [
                 f"async with {self._opening(document, factory)} as {UNIT}:",
-                *(f"\n{space}{line}" for line in self.carried.lines),
+                *(f"\n{line}" for line in physical(self.carried.lines, space)),
             ]
         )
         first, last = document.start(region[0]), document.start(region[-1])
@@ -242,12 +259,17 @@ class StreamMigration:
         return f"await {commit_text(self.plan, self.generator, s.Loc(line, 1, line, 1))}"
 
     def _pending_at_end(self) -> bool:
-        """Whether the request's dependency would have committed what the stream leaves."""
-        variants = [x for g in self.entry.generators for x in self.analysis.result(g).summary.variants]
-        for variant in variants:
-            for _, transaction in variant.transactions:
-                if transaction.pending:
-                    return self._dependency_commits()
+        """Whether the request's dependency would have committed what the stream, or one below it, leaves."""
+        if self.plan.unit.commits_at_exit:
+            return False
+        for generator in self.path.values():
+            if generator not in self.entry.generators and not self.analysis.hands_out_items(generator):
+                continue
+            done = settled(self.program, generator)
+            for variant in self.analysis.result(generator).summary.variants:
+                for _, transaction in variant.transactions:
+                    if any(write.key not in done for write in transaction.pending):
+                        return self._dependency_commits()
         return False
 
     def _dependency_commits(self) -> bool:
@@ -267,21 +289,9 @@ class StreamMigration:
                     self.plan.edits.extend(before_return(self.document, node, text))
         return text
 
-    def _hand_down(self, factory: sym.Global) -> None:
-        """Commits of all functions on the path go through the unit, which they take."""
-        for function in self.path.values():
-            self.notes.extend(end_through_unit(self.program, self.plan, function, factory))
-
     def _step(self, node: ast.AST, text: str) -> Step:
         return Step(self.document.place(node), text)
 
     @staticmethod
     def _step_in(document: Document, node: ast.AST, text: str) -> Step:
         return Step(document.place(node), text)
-
-
-def _is_short(block: ast.AsyncWith) -> bool:
-    """A ``maker.begin()`` block that nobody waits in is a unit of work already."""
-    call = block.items[0].context_expr
-    begins = isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "begin"
-    return begins and not any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(block))

@@ -30,6 +30,7 @@ def converted(plan: UnitPlan, function: sym.Function, block: ast.AsyncWith, name
         raise Refused("its session does not come from a plain call of a factory", _step(document, block, "opened here"))
     assert isinstance(call, ast.Call) and isinstance(target, ast.Name)
     is_late(symbol)
+    plan.regions.setdefault(function.key, []).append((document.start(block), document.end(block)))
     names = {target.id}
     _not_used_elsewhere(document, document.function(function.facts), block, names)
     opened = plan.unit.opening(plan.program, document, document.code(call.func), name, plan.imports)

@@ -13,6 +13,7 @@ from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 
 UNIT = "uow"
+SESSION = f"{UNIT}.session"
 _RUNTIME, _RUNTIME_CLASS = "sessionlint.runtime", "SSEUnitOfWork"
 _FACTORIES = frozenset({"async_sessionmaker", "sessionmaker", "Callable"})
 
@@ -50,6 +51,10 @@ class UnitClass:
 
     def commit(self, label: str) -> str:
         return f'{UNIT}.commit("{label}")' if self.labelled else f"{UNIT}.commit()"
+
+    def release(self, label: str) -> str:
+        """The call that ends a transaction in which nothing was written."""
+        return f"{UNIT}.release()" if self.cls is None else self.commit(label)
 
 
 def unit_class(program: Program) -> UnitClass:

@@ -35,21 +35,38 @@ def propose(program: Program, wanted: Callable[[StreamEntry], bool]) -> Proposal
             migration = StreamMigration(program, entry)
             refused = _refusal(migration.prepare, [migration])
             refusals.extend(refused)
-            if not refused and migration.write is not None:
+            if not refused and migration.kind:
                 ready.append(migration)
     for together in _sharing(ready):
-        plan = _plan(program, together, entries)
+        proposal = _together(program, together, entries)
+        groups.extend([proposal] if isinstance(proposal, Group) else [])
+        refusals.extend(proposal if isinstance(proposal, list) else [])
+    return Proposals(tuple(groups), tuple(refusals))
 
-        def build(together: list[StreamMigration] = together, plan: SharedUnitPlan = plan) -> None:
-            for migration in together:
-                migration.build(plan)
+
+def _together(program: Program, migrations: list[StreamMigration], entries: list[StreamEntry]) -> Group | list[Refusal]:
+    """The group of some entries, or why each is refused: the unit goes wherever a transaction is to be ended, and only
+    to what writes where that cannot be done."""
+    refused: list[Refusal] = []
+    for reads in (True, False):
+        fresh = [StreamMigration(program, m.entry) for m in migrations]
+        for migration in fresh:
+            migration.prepare()
+        plan = _plan(program, fresh, entries, reads)
+
+        def build(fresh: list[StreamMigration] = fresh, plan: SharedUnitPlan = plan) -> None:
+            for migration in fresh:
+                migration.open(plan)
+            for migration in fresh:
+                migration.hand_down()
+            for migration in fresh:
+                migration.close()
             plan.finish()
 
-        refused = _refusal(build, together)
-        refusals.extend(refused)
+        refused = _refusal(build, fresh)
         if not refused:
-            groups.append(_group(plan, together))
-    return Proposals(tuple(groups), tuple(refusals))
+            return _group(plan, fresh)
+    return refused
 
 
 def _refusal(step: Callable[[], None], migrations: list[StreamMigration]) -> list[Refusal]:
@@ -74,10 +91,10 @@ def _sharing(migrations: list[StreamMigration]) -> list[list[StreamMigration]]:
     return found
 
 
-def _plan(program: Program, together: list[StreamMigration], entries: list[StreamEntry]) -> SharedUnitPlan:
+def _plan(program: Program, together: list[StreamMigration], entries: list[StreamEntry], reads: bool) -> SharedUnitPlan:
     endpoint = together[0].endpoint
     source = Source(endpoint, ast.Name(UNIT), sym.Global(endpoint.module, UNIT), True, UNIT, False)
-    plan = SharedUnitPlan(program, source, unit=unit_class(program))
+    plan = SharedUnitPlan(program, source, unit=unit_class(program), reads=reads)
     others = [e for e in entries if e not in [m.entry for m in together]]
     plan.elsewhere = frozenset(key for e in others for g in e.generators for key in reached(program.analysis, g))
     for migration in together:
@@ -92,4 +109,13 @@ def _group(plan: SharedUnitPlan, together: list[StreamMigration]) -> Group:
     notes = dict.fromkeys(note for m in together for note in m.notes)
     title = "\n".join(m.title for m in together)
     edits, blocks = tuple(dict.fromkeys(plan.edits)), tuple(dict.fromkeys(plan.blocks))
-    return Group(title, (), FixSafety.UNSAFE, edits, tuple(dict.fromkeys(imports)), (), tuple(notes), blocks)
+    return Group(
+        title,
+        (),
+        FixSafety.UNSAFE,
+        edits,
+        tuple(dict.fromkeys(imports)),
+        tuple(dict.fromkeys(plan.released)),
+        tuple(notes),
+        blocks,
+    )

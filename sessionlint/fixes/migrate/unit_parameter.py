@@ -22,8 +22,14 @@ class UnitPlan(Plan):
     """``path`` are the functions of the streams, ``owners`` those in which a unit is opened."""
 
     unit: UnitClass = field(default_factory=UnitClass)
+    #: whether transactions that only read are ended before a wait, too
+    reads: bool = True
     path: dict[str, sym.Function] = field(default_factory=dict)
     owners: set[str] = field(default_factory=set)
+    #: (file, name) of imports that may go
+    released: list[tuple[str, str]] = field(default_factory=list)
+    #: from where to where a unit is open in functions that open one in a block of theirs
+    regions: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     #: calls that start a stream and are written anew inside a unit, and whether what they call takes the unit
     starts: dict[ast.Call, bool] = field(default_factory=dict)
 
@@ -49,13 +55,18 @@ class UnitPlan(Plan):
 
     def _supply(self, use: references.Use, document: Document, call: ast.Call, *, made: bool = False) -> str:
         caller = use.caller
-        if caller is not None and caller.key in self.owners:
+        if caller is not None and caller.key in self.owners and self._in_block(caller, document, call):
             return UNIT
         if caller is not None and caller.key in self._inside:
             return self._inside[caller.key]
-        if caller is None or caller.key not in self.path:
+        if caller is None or caller.key not in self.path or caller.key in self.owners:
             return self.outside(use, document, call)
         return self.give(caller)
+
+    def _in_block(self, caller: sym.Function, document: Document, call: ast.Call) -> bool:
+        """Whether a call in a function that opens units stands where one is open."""
+        blocks = self.regions.get(caller.key)
+        return blocks is None or any(start <= document.start(call) < end for start, end in blocks)
 
     def outside(self, use: references.Use, document: Document, call: ast.Call) -> str:
         """The unit that a caller outside the streams has. Raises ``Refused``."""

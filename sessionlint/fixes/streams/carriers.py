@@ -7,22 +7,22 @@ session may be read there, and nothing else.
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sessionlint.findings import Step
-from sessionlint.fixes import signatures
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import NeededImport
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.rewrite import kept_comment
 from sessionlint.fixes.sources import Refused
 from sessionlint.fixes.streams.factories import factory_of
+from sessionlint.fixes.streams.rebuilt import Rebuilt
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Scope
-
-_MOST_DEEP = 6
 
 
 @dataclass
@@ -34,13 +34,18 @@ class Carried:
     #: how the session is written where everything is made anew
     spelling: str
     sessions: set[str] = field(default_factory=set)
+    #: statements, those over several lines without the indentation of the first
     lines: list[str] = field(default_factory=list)
-    #: statements of the endpoint that move into the unit
-    moved: list[ast.stmt] = field(default_factory=list)
+    #: statements of the endpoint that are made anew
+    moved: list[ast.Assign] = field(default_factory=list)
     parameters: set[str] = field(default_factory=set)
     imports: list[NeededImport] = field(default_factory=list)
     factories: list[sym.Global] = field(default_factory=list)
     _done: set[str] = field(default_factory=set)
+
+    @cached_property
+    def _rebuilt(self) -> Rebuilt:
+        return Rebuilt(self.program, self.function, self.spelling, self.imports)
 
     @property
     def carriers(self) -> set[str]:
@@ -66,16 +71,29 @@ class Carried:
         if any(isinstance(o, v.Session) for o in options):
             if name not in self._done:
                 self._session(name, options, node)
-        elif infer.holds(value):
+        elif infer.holds(value) and not self._is_kept(name):
             if name not in self._done:
                 self._done.add(name)
                 self._carrier(name, node)
-        elif self._may_be_loaded(name, value) and not self._only_read(node):
+        elif not self._is_kept(name) and self._may_be_loaded(name, value) and not self._only_read(node):
             raise Refused(
                 f"`{name}` may belong to the request's session, and the stream does more than read it",
                 self._step(node, f"`{name}` is used here"),
             )
         self._done.add(name)
+
+    def _is_kept(self, name: str) -> bool:
+        """Whether a dependency gives an object that is not made for the request: it needs no session of it."""
+        infer = self.program.analysis.infer
+        parameter = self.function.parameters.get(name)
+        dependency = infer.dependency(self.function, parameter) if parameter is not None else None
+        if dependency is None or not isinstance(dependency.target, v.FunctionRef):
+            return False
+        lifetimes = self.program.analysis.lifetimes
+        return not self.program.analysis.request_sessions(self.function, name) and all(
+            isinstance(o, v.Instance) and lifetimes.process_long(o.cls.key) is not None
+            for o in v.options_of(infer.parameter(self.function, name))
+        )
 
     def _session(self, name: str, options: tuple[v.Value, ...], node: ast.Name) -> None:
         self._done.add(name)
@@ -99,9 +117,8 @@ class Carried:
             if dependency is None or dependency.target is None:
                 raise Refused(f"it cannot be seen how `{name}` is made", self._step(node, "it is used here"))
             self._behind(name, node)
-            text = self._rebuilt(dependency.target, node, 0)
             self.parameters.add(name)
-            self.lines.append(f"{name} = {text}")
+            self.lines.extend(self._rebuilt.lines(name, dependency.target, node))
             return
         outer = self.document.function(self.function.facts)
         stmts = [
@@ -117,50 +134,8 @@ class Carried:
         self.take([n for n in ast.walk(made.value) if isinstance(n, ast.Name)])
         self.moved.append(made)
         comment = kept_comment(self.document, made.end_lineno or made.lineno)
-        self.lines.append(
-            renamed(self.document, made, self.sessions, self.spelling) + (f"  {comment}" if comment else "")
-        )
-
-    def _rebuilt(self, target: v.Value, node: ast.AST, depth: int) -> str:
-        """A dependency as a plain call. Raises ``Refused``."""
-        function, symbol = self._maker(target, node)
-        if depth > _MOST_DEEP or function.facts.is_generator or function.facts.is_async:
-            raise Refused(
-                f"`{function.qualname}` is run by the framework and cannot simply be called",
-                self._step(node, "what it provides is used here"),
-            )
-        infer = self.program.analysis.infer
-        given = []
-        for parameter in function.facts.parameters:
-            if parameter.name == function.receiver:
-                continue
-            dependency = infer.dependency(function, parameter)
-            if dependency is None:
-                if parameter.default is None:
-                    raise Refused(
-                        f"`{function.qualname}` takes `{parameter.name}`, which only the framework can give",
-                        self._step(node, "what it provides is used here"),
-                    )
-                continue
-            value = infer.parameter(function, parameter.name)
-            if any(isinstance(o, v.Session) for o in v.options_of(value)):
-                given.append(f"{parameter.name}={self.spelling}")
-            elif dependency.target is not None:
-                given.append(f"{parameter.name}={self._rebuilt(dependency.target, node, depth + 1)}")
-            else:
-                raise Refused(f"it cannot be seen what `{parameter.name}` is", self._step(node, "it is needed here"))
-        written = signatures.name_of(self.program, self.function.module, symbol, self.imports)
-        return f"{written}({', '.join(given)})"
-
-    def _maker(self, target: v.Value, node: ast.AST) -> tuple[sym.Function, sym.Function | sym.Class]:
-        if isinstance(target, v.FunctionRef) and target.function.owner is None and target.function.parent is None:
-            if not target.function.facts.decorators:
-                return target.function, target.function
-        if isinstance(target, v.ClassRef):
-            init = self.program.analysis.infer.classes.method(target.cls, "__init__")
-            if init is not None and target.cls.parent is None and target.cls.facts.owner is None:
-                return init, target.cls
-        raise Refused("a dependency cannot be called by hand", self._step(node, "what it provides is used here"))
+        text = renamed(self.document, made, self.sessions, self.spelling) + (f"  {comment}" if comment else "")
+        self.lines.append(textwrap.dedent(self.document.indentation(made) + text))
 
     # ---- data ------------------------------------------------------------------------------------------------------
 
@@ -169,7 +144,8 @@ class Carried:
         options = v.options_of(value)
         parameter = self.function.parameters.get(name)
         plain = parameter is not None and self.program.analysis.infer.dependency(self.function, parameter) is None
-        made = any(isinstance(o, (v.Instance, v.Entity)) for o in options)  # perhaps added to the session since
+        classes = self.program.analysis.infer.classes  # an object of a model is perhaps added to the session since
+        made = any(isinstance(o, v.Entity) or (isinstance(o, v.Instance) and classes.is_model(o.cls)) for o in options)
         if plain or not (made or self._from_request(name, set())):
             return False
         return not all(isinstance(o, (v.Literal, v.ExternalObject, v.FunctionRef, v.ClassRef)) for o in options)
@@ -217,3 +193,8 @@ def session_names(node: ast.AST, sessions: Iterable[str]) -> list[ast.Name]:
     """Where a node reads one of some names."""
     wanted = set(sessions)
     return [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in wanted]
+
+
+def physical(statements: Iterable[str], space: str = "") -> list[str]:
+    """The lines of some statements, each behind ``space``."""
+    return [f"{space}{line}" if line else line for one in statements for line in one.splitlines()]

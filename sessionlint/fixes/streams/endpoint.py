@@ -26,21 +26,32 @@ def leave_endpoint(carried: Carried, gone: Sequence[ast.AST]) -> Left:
     """``gone`` is what no longer stands in the endpoint. Raises ``Refused``."""
     document, program = carried.document, carried.program
     node = document.function(carried.function.facts)
-    moved = {n for one in (*gone, *carried.moved) for n in ast.walk(one)}
-    left = [n for stmt in node.body for n in ast.walk(stmt) if isinstance(n, ast.Name) and n not in moved]
-    for name in left:
-        if name.id in carried.carriers:
-            raise Refused(f"the endpoint needs `{name.id}` itself", Step(document.place(name), "it is used here"))
-    others = {n.id for n in left}
-    if others & carried.sessions:
-        _nothing_pending(carried, others & carried.sessions)
+    without = {n for one in gone for n in ast.walk(one)}
+    moved = _moved(carried, node, without)
+    without |= {n for stmt in moved for n in ast.walk(stmt)}
+    others = {n.id for stmt in node.body for n in ast.walk(stmt) if isinstance(n, ast.Name) and n not in without}
+    kept = others & (carried.sessions | carried.parameters | carried.carriers)
+    if kept:
+        _nothing_pending(carried, {*kept, *(carried.sessions if kept & carried.carriers else ())})
     droppable = {n for n in carried.sessions | carried.parameters if n not in others}
     calls = references.of_functions(program.analysis, [carried.function]).calls
     if droppable and calls:
         raise Refused("the endpoint is also called by hand", calls[0].step("here"))
-    edits = (*taken_out(document, carried.moved, comments=False), *drop_parameters(document, node, droppable))
+    edits = (*taken_out(document, moved, comments=False), *drop_parameters(document, node, droppable))
     asked = {n.id for one in _declared(node, droppable) for n in ast.walk(one) if isinstance(n, ast.Name)}
     return Left(edits, program.released(document.file, sorted(asked)))
+
+
+def _moved(carried: Carried, node: ast.AST, gone: set[ast.AST]) -> list[ast.Assign]:
+    """Of the statements that are made anew in the stream, those that nothing left in the endpoint needs."""
+    moved = list(carried.moved)
+    while True:
+        without = gone | {n for stmt in moved for n in ast.walk(stmt)}
+        left = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n not in without}
+        stay = [one for one in moved if any(isinstance(t, ast.Name) and t.id in left for t in one.targets)]
+        if not stay:
+            return moved
+        moved = [stmt for stmt in moved if stmt not in stay]
 
 
 def _nothing_pending(carried: Carried, names: set[str]) -> None:

@@ -20,7 +20,7 @@ from sessionlint.fixes.providers import identity
 from sessionlint.fixes.rewrite import insert_before, replace
 from sessionlint.fixes.signatures import NAMES, written
 from sessionlint.fixes.sources import Refused
-from sessionlint.fixes.streams.carriers import Carried, renamed, session_names
+from sessionlint.fixes.streams.carriers import Carried, physical, renamed, session_names
 from sessionlint.fixes.streams.endpoint import leave_endpoint
 from sessionlint.fixes.streams.factories import factory_text
 from sessionlint.fixes.streams.run_effects import Effects, effects_of
@@ -86,7 +86,7 @@ class StreamSession:
             header = "\n".join(
                 [
                     self._opening(factory, effects),
-                    *(f"{document.indentation(run.stmts[0])}{document.unit}{line}" for line in self._lines(run.stmts)),
+                    *physical(self._lines(run.stmts), document.indentation(run.stmts[0]) + document.unit),
                 ]
             )
             footer = f"await {self.name}.commit()" if effects.ends and effects.pending else ""
@@ -158,7 +158,7 @@ class StreamSession:
         closing = written(document, "contextlib", "aclosing", self.imports)
         unit = document.unit
         inner = [
-            *self.carried.lines,
+            *physical(self.carried.lines),
             f"async with {closing}({call}) as {items}:",
             f"{unit}async for {item} in {items}:",
             f"{unit}{unit}yield {item}",
