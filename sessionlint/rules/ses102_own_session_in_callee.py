@@ -5,7 +5,8 @@
 Reports the place where a second session is opened although one is at hand: as a parameter, as `self._db`, or, across
 calls, because the caller holds a session with work in it at that moment. The caller is shown in the trace. Where one
 method calls another of the same object, which opens its own although the object holds one, the finding stands at the call;
-where the other is opened is SES101.
+where the other is opened is SES101. A function written inside one that was handed a session, and awaited by it, is
+reported when it commits a session of its own; short sessions that only read, one per concurrent task, are not.
 
 Not reported: savepoints (`begin_nested`) and `no_autoflush`, which are no sessions; and functions marked as an
 independent transaction, for rows that must survive the caller's rollback (failure log, outbox).
@@ -50,7 +51,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import Created, Exposed
+from sessionlint.effects.observations import Committed, Created, Exposed
 from sessionlint.findings import Severity
 from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, callers_steps, chain_steps, described, spelled, step, write_steps
@@ -342,7 +343,10 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             ),
         )
     for function, seen in analysis.observations(Created):
-        if seen.at_hand is None or _is_independent(function) or function.key in analysis.providers:
+        if _is_independent(function) or function.key in analysis.providers:
+            continue
+        if seen.at_hand is None:
+            yield from _beside_the_one_around(analysis, function, seen)
             continue
         if function.key in told:
             continue  # told at the call, where the harm is done
@@ -360,6 +364,28 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             callers_steps(analysis, function),
         )
     yield from _below_a_caller(analysis)
+
+
+def _beside_the_one_around(analysis: Analysis, function: Function, seen: Created) -> Iterator[Draft]:
+    """A function inside one that was handed a session commits its own, and the outer one waits for it to do so."""
+    outer = function.parent
+    handed = analysis.engine.session_parameters(outer) if outer is not None else []
+    if outer is None or not handed or handed[0].path or analysis.entries.boundary(outer) or _is_independent(outer):
+        return
+    how = {(caller.key, kind) for caller, _, kind in analysis.callers.get(function.key, ())}
+    if how != {(outer.key, "call")} or analysis.is_script(outer) or outer.key in analysis.providers:
+        return
+    committed = (o for o in analysis.result(function).observations if isinstance(o, Committed))
+    if any(o.origin == seen.origin for o in committed):
+        yield Draft(
+            function,
+            seen.loc,
+            f"`{function.qualname}` commits in a second session from `{seen.text}`, although `{outer.qualname}`, which "
+            f"waits for it, was handed `{spelled(handed[0])}`",
+            "use the session at hand; mark a transaction that must survive on its own as independent",
+            "does not see what the first session has flushed, and may wait for its locks",
+            callers_steps(analysis, function),
+        )
 
 
 def _below_a_caller(analysis: Analysis) -> Iterator[Draft]:

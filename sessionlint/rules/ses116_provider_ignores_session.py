@@ -6,6 +6,9 @@ Looks at functions that take a session or a unit of work and return a repository
 `return` whose object does not rest on that argument: the argument is unused, is overwritten, or a session made inside
 the provider is used in its place. On every path the returned object must be the argument's.
 
+A plain function that is called with a session and cannot do anything with it is reported as well, at its name: it hands
+the row it was given back as it came, or only asks whether there is a session and does nothing.
+
 Silent where the argument is merely optional (`db or open_session()`), and where the returned object needs no session.
 A cached object built on an earlier request's session is SES115.
 
@@ -46,7 +49,8 @@ from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Returned
 from sessionlint.findings import Severity
 from sessionlint.project import values as v
-from sessionlint.rules.base import Draft
+from sessionlint.project.idle_functions import unsaved
+from sessionlint.rules.base import Draft, callers_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
@@ -275,6 +279,36 @@ def get_mailer(db: AsyncSession = Depends(get_db)) -> Mailer:
 
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
+    yield from _other_objects(analysis)
+    yield from _idle(analysis)
+
+
+def _idle(analysis: Analysis) -> Iterator[Draft]:
+    """Functions that take a session, are called with it, and can do nothing with it."""
+    for function in analysis.functions:
+        sessions = analysis.engine.session_parameters(function)
+        if not sessions or sessions[0].path or analysis.entries.kind(function):
+            continue
+        if function.key in analysis.entries.dependencies or function.key in analysis.providers:
+            continue
+        name = sessions[0].name
+        left = unsaved(analysis.infer, function, name)
+        callers = [c for c, _, how in analysis.callers.get(function.key, ()) if how == "call" and not c.module.is_test]
+        if left is None or not callers:
+            continue
+        undone = f"hands `{left}` back without using it: the row is not saved" if left else "does nothing with it"
+        yield Draft(
+            function,
+            function.facts.loc,
+            f"`{function.qualname}` takes `{name}` and {undone}",
+            f"`{name}.add({left})`" if left else "do the work here, or drop the function",
+            "callers believe it is done",
+            callers_steps(analysis, function),
+        )
+
+
+def _other_objects(analysis: Analysis) -> Iterator[Draft]:
+    """Providers that return an object which is not built on the session they were given."""
     for function, seen in analysis.observations(Returned):
         sessions = [o for o in analysis.engine.session_parameters(function) if o.name not in seen.without]
         if not sessions or len(sessions) != len(analysis.engine.session_parameters(function)):
