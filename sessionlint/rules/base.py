@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Swallowed
+from sessionlint.effects.often import Way
 from sessionlint.effects.state import Link, Write
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import FixSafety, Place, Severity, Step
@@ -104,3 +105,13 @@ def callers_steps(analysis: Analysis, function: Function, limit: int = 6) -> tup
 def opened_steps(since: Link | None) -> tuple[Step, ...]:
     """What opened a transaction, as a step."""
     return () if since is None else (step(since.path, since.loc, f"{since.text} opened the transaction"),)
+
+
+def way_steps(way: Way) -> tuple[Step, ...]:
+    """What runs often, and the calls from there down."""
+    top = way.top
+    first = step(top.module.path, top.facts.loc, f"{top.qualname} runs for every request or job")
+    calls = (
+        step(c.function.module.path, c.loc, f"{c.function.qualname} calls {c.callee.qualname}()") for c in way.calls
+    )
+    return (first, *calls)

@@ -44,17 +44,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.findings import Severity, Step
+from sessionlint.effects.often import often
+from sessionlint.findings import Severity
 from sessionlint.project.constructions import Construction, engines, keyword, passes_on
 from sessionlint.project.keeping import disposes, is_cached, keeps
 from sessionlint.project.symbols import Function, last_name
-from sessionlint.rules.base import Draft, step
+from sessionlint.rules.base import Draft, way_steps
 
 SEVERITY = Severity.WARNING
 DEFAULT = False
-
-_OFTEN = frozenset({"route", "task", "event"})
-_ONCE = frozenset({"lifespan", "command", "script", "test"})
 
 BAD = (
     """
@@ -186,7 +184,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             continue
         if analysis.is_script(function):
             continue
-        way = _often(analysis, function)
+        way = often(analysis, function)
         if way is None:
             continue
         name = last_name(found.call.func)
@@ -196,7 +194,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             f"`{name}()` in `{function.qualname}` makes a connection pool for every call",
             "make the engine once (module level, lifespan, cached function) and hand it down",
             "each call leaves a connection open",
-            way,
+            way_steps(way),
         )
 
 
@@ -206,23 +204,3 @@ def _is_settled(found: Construction, function: Function) -> bool:
     if passes_on(found.call) or (pool is not None and last_name(pool) in {"NullPool", "StaticPool"}):
         return True
     return is_cached(function) or keeps(function, found.call) or disposes(function)
-
-
-def _often(analysis: Analysis, function: Function) -> tuple[Step, ...] | None:
-    """The calls that lead from a request or job down to the function; None where it may run only once."""
-    waiting: list[tuple[Function, tuple[Step, ...]]] = [(function, ())]
-    seen = {function.key}
-    while waiting:
-        current, steps = waiting.pop(0)
-        kind = analysis.entries.kind(current)
-        if kind in _ONCE or (current is not function and is_cached(current)):
-            continue
-        if kind in _OFTEN or current.key in analysis.entries.dependencies:
-            runs = f"{current.qualname} runs for every request or job"
-            return (step(current.module.path, current.facts.loc, runs), *steps)
-        for caller, loc, _ in analysis.callers.get(current.key, ()):
-            if caller.key not in seen and not caller.module.is_test:
-                seen.add(caller.key)
-                text = f"{caller.qualname} calls {current.qualname}()"
-                waiting.append((caller, (step(caller.module.path, loc, text), *steps)))
-    return None
