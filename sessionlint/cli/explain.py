@@ -51,6 +51,14 @@ def command(
 
 
 _LIST = "see `sessionlint rules`"
+#: exception classes that many different failures share
+_GENERAL_ERRORS = frozenset(
+    {
+        "RuntimeError", "TypeError", "ValueError", "AttributeError", "AssertionError", "ValidationError",
+        "InterfaceError", "OperationalError", "ProgrammingError", "DatabaseError", "StatementError",
+        "InvalidRequestError", "InternalError",
+    }
+)  # fmt: skip
 
 
 def page(rule: Rule) -> str:
@@ -87,8 +95,9 @@ def about_error(asked: str, rules: Sequence[Rule]) -> str:
 
 
 def _spoken_of(asked: str, rules: Iterable[Rule]) -> Iterable[Rule]:
-    """Rules whose page names an exception class that the text names."""
-    classes = [word for word in re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", asked) if len(word) > 7]
+    """Rules whose page names an exception class that the text names; those that say nothing by their name left out."""
+    named = re.findall(r"\b[A-Z]\w+(?:Error|Exception|Warning|Violation|Greenlet)\b", asked)
+    classes = [word for word in named if word not in _GENERAL_ERRORS]
     return [rule for rule in rules if any(word in rule.doc for word in classes)]
 
 

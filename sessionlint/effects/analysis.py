@@ -19,6 +19,7 @@ from sessionlint.effects.engine import Engine
 from sessionlint.effects.exits import Exits, UnitExit
 from sessionlint.effects.generators import Generators
 from sessionlint.effects.observations import Committed, DrivenProvider
+from sessionlint.effects.request_state import kept_by_middleware
 from sessionlint.effects.results import Results
 from sessionlint.effects.scopes import OWN
 from sessionlint.effects.session_calls import SessionCalls
@@ -376,6 +377,11 @@ class Analysis:
     def committed_around(self) -> frozenset[v.Origin]:
         """Shared sessions that hooks, middleware or decorators of the project may commit around an entry point."""
         return committed_around(self)
+
+    @cached_property
+    def state_sessions(self) -> dict[str, sym.Function]:
+        """Sessions in the state of a request, by name, with the middleware around the request that opens each."""
+        return kept_by_middleware(self)
 
     def left_open(
         self, function: sym.Function, parameter: str, depth: int = 0

@@ -36,7 +36,8 @@ or read everything in the endpoint, commit, and give the generator plain data. W
 response, that commit is needed even if the generator never touches the session: otherwise the transaction of the
 endpoint's own query, or of the query that authenticated the user, stays open until the client has read everything. This
 form is reported at an `EventSourceResponse`, which lasts as long as its client, and only where the FastAPI version is
-known to end the dependency that late.
+known to end the dependency that late, or where a plain ASGI middleware opens the session around the whole request
+(`scope["state"]["session"] = session`).
 
 ## When it is silent
 
@@ -75,6 +76,7 @@ from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Streamed, Suspended, Waited
+from sessionlint.effects.request_state import state_session
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import Severity
 from sessionlint.project import values as v
@@ -509,12 +511,16 @@ def check(analysis: Analysis) -> Iterator[Draft]:
 def _held_open(analysis: Analysis, told: set[str]) -> Iterator[Draft]:
     """Streams that leave the session alone, but start while the endpoint's transaction is open."""
     facts = fastapi.lifecycle(analysis.settings.versions.get("fastapi"))
-    if facts.early or not facts.late:
-        return  # where the dependency may have ended before the stream, nothing is known to be held
+    known = facts.late and not facts.early  # else the dependency may have ended before the stream
     for function, seen in analysis.observations(Waited):
-        providers = analysis.request_sessions(function, seen.origin.name) if seen.origin.kind == "param" else []
+        if seen.kind != "stream" or seen.origin.kind != "param" or function.key in told:
+            continue
+        providers = analysis.request_sessions(function, seen.origin.name) if known else []
         late = [provider for provider, scope in providers if scope != "function"]
-        if seen.kind != "stream" or not late or function.key in told:
+        around = state_session(analysis, function, seen.origin.name) if not seen.origin.path else None
+        if around is not None:
+            late.append(around)
+        if not late:
             continue
         told.add(function.key)
         yield Draft(
@@ -530,7 +536,7 @@ def _held_open(analysis: Analysis, told: set[str]) -> Iterator[Draft]:
                 *chain_steps(seen.chain),
             ),
         )
-    for function in analysis.functions:
+    for function in analysis.functions if known else ():
         yield from _opened_before(analysis, function, told)
 
 
