@@ -17,6 +17,7 @@ from sessionlint.effects.conditions import Given, learn, place_text, possible
 from sessionlint.effects.passing import Passing
 from sessionlint.effects.state import EMPTY, MAX_CHAIN, Link, Refusal, State, Transaction, Write, settle
 from sessionlint.effects.summary import Exposure, Summary, Variant
+from sessionlint.effects.switches import captured_switches
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -277,7 +278,7 @@ class Calls:
             return [state]
         if frame.engine.slow.runs(function):
             frame.waiting.here("slow", f"{sym.dotted_text(call.func) or function.name}()", call.loc, state)
-        paths = self.run(function, binding, call.loc, call, state, _places(function, call))
+        paths = self.run(function, binding, call.loc, call, state, self._places(function, call))
         frame.tracking.passed_on(function, call, paths)
         return paths
 
@@ -464,6 +465,18 @@ class Calls:
             hidden = {frame.key(o) for o in committed}
             visible = State(state.env, state.facts, {k: t for k, t in state.sessions.items() if k not in hidden})
             frame.expose(outward, visible)
+
+    def _places(self, function: sym.Function, call: s.Call) -> Mapping[str, str]:
+        """Parameter to the variable it is given, for parameters given one; what is captured here has one name."""
+        found = {}
+        for name in function.parameters:
+            argument = argument_for(function, call, name)
+            text = place_text(argument) if argument is not None else ""
+            if text:
+                found[name] = text
+        if function.parent is self._frame.function:
+            found.update((name, name) for name in captured_switches(self._infer, function))
+        return found
 
     def _given(self, binding: Mapping[str, v.Value], places: Mapping[str, str], state: State) -> Given:
         known = {n: state.facts[at] for n, at in places.items() if at in state.facts}
@@ -682,17 +695,6 @@ class Calls:
 def _is_zero(call: s.Call) -> bool:
     """``asyncio.sleep(0)``: a turn for others, no wait."""
     return len(call.args) == 1 and isinstance(call.args[0], s.Constant) and call.args[0].value == 0
-
-
-def _places(function: sym.Function, call: s.Call) -> Mapping[str, str]:
-    """Parameter to the variable it is given, for parameters given one."""
-    found = {}
-    for name in function.parameters:
-        argument = argument_for(function, call, name)
-        text = place_text(argument) if argument is not None else ""
-        if text:
-            found[name] = text
-    return found
 
 
 def _as_implementation(

@@ -22,9 +22,10 @@ from sessionlint.effects.conditions import (
     root_name,
     truth,
 )
+from sessionlint.effects.error_answers import is_error_answer
 from sessionlint.effects.forgetting import Forgetting
 from sessionlint.effects.handlers import Failure, Handlers
-from sessionlint.effects.state import EMPTY, Refusal, State, Transaction, WriteKey, settle
+from sessionlint.effects.state import EMPTY, FAILED, Refusal, State, Transaction, WriteKey, settle
 from sessionlint.effects.summary import (
     MAX_EXPOSURES,
     MAX_VARIANTS,
@@ -37,6 +38,7 @@ from sessionlint.effects.summary import (
     Variant,
     fold,
 )
+from sessionlint.effects.switches import captured_switches, switches
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -140,8 +142,9 @@ class Frame:
         self.sending = Sending(self)
         self._seen_events: set[tuple[s.Loc, str, str]] = set()
         self._seen_edges: set[Edge] = set()
-        #: parameters with a constant default: flags and optional objects that choose between paths
-        self.switches = tuple(n for n, p in function.parameters.items() if _is_switch(p))
+        #: parameters with a constant default, also those of enclosing functions that are used here: flags and optional
+        #: objects that choose between paths
+        self.switches = (*switches(function), *captured_switches(self.infer, function))
         self._forgetting = Forgetting(function, self.switches)
         self._distinct = engine.distinct_sessions(function)
         self._entities = frozenset(
@@ -523,8 +526,11 @@ class Frame:
     def _return(self, stmt: s.Return, states: list[State]) -> list[State]:
         if stmt.value is not None:
             states = self.effects(stmt.value, states)
+        refuses = stmt.value is not None and is_error_answer(self.infer, stmt.value, self.function)
         for state in states:
             result = "none"
+            if refuses:
+                state.facts[FAILED] = "true"  # as by an exception: nobody asks for a commit
             if stmt.value is not None:
                 found = self.value(stmt.value, state)
                 result = result_of(found, stmt.value, state)
@@ -733,12 +739,6 @@ def _refused(state: State, key: v.Origin) -> bool:
 def _returned_parts(state: State) -> tuple[tuple[str, str], ...]:
     """What is known of the parts of the returned value."""
     return tuple(sorted((k[len(_RETURNED) :], x) for k, x in state.facts.items() if k.startswith(_RETURNED)))
-
-
-def _is_switch(parameter: s.Parameter) -> bool:
-    annotation = parameter.annotation
-    flag = isinstance(annotation, s.Name) and annotation.id == "bool"
-    return flag or isinstance(parameter.default, s.Constant)
 
 
 def _normalises(target: s.Expr, expr: s.Expr) -> bool:

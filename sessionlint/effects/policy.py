@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+from sessionlint.project.infer import Scope
 
 if TYPE_CHECKING:
     from sessionlint.effects.analysis import Analysis
@@ -40,3 +42,19 @@ def may_commit(analysis: Analysis, function: sym.Function) -> bool:
     if owner == "boundary":
         return False
     return layer(analysis, function) != ("repository" if owner == "service" else "service")
+
+
+def opened_around(analysis: Analysis, function: sym.Function, name: str) -> bool:
+    """Whether a captured session is one that an enclosing function opened: its own helper, whatever it does to it."""
+    if name in function.parameters:
+        return False
+    outer = function.parent
+    while outer is not None:
+        if name in outer.parameters:
+            return False
+        if name in outer.bindings:
+            held = v.options_of(analysis.infer.name(name, Scope(outer.module, outer)))
+            sessions = [o.origin for o in held if isinstance(o, v.Session)]
+            return bool(sessions) and all(origin is not None and origin.kind == "local" for origin in sessions)
+        outer = outer.parent
+    return False

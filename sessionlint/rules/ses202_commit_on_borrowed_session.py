@@ -52,7 +52,7 @@ from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Committed
-from sessionlint.effects.policy import may_commit
+from sessionlint.effects.policy import may_commit, opened_around
 from sessionlint.findings import Severity
 from sessionlint.rules.base import Draft, callers_steps
 
@@ -339,6 +339,8 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     for function, seen in analysis.observations(Committed):
         if seen.origin.kind != "param" or function.name in {"commit", "__aexit__", "__exit__"}:
+            continue
+        if opened_around(analysis, function, seen.origin.name):
             continue
         if seen.asked or may_commit(analysis, function) or analysis.owns_transaction(function, seen.origin):
             continue
