@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sessionlint.effects import observations as obs
 from sessionlint.effects.state import State
-from sessionlint.effects.summary import Exposure
+from sessionlint.effects.summary import Exposure, Summary
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -81,7 +81,7 @@ class Sinks:
             summary = self._frame.engine.result(value.function).summary
             binding = value.arguments()
             found: frozenset[v.Origin] = frozenset()
-            for origin in summary.touches:
+            for origin in summary.touches - _only_added(summary):
                 found |= self._calls.resolve(origin, binding)
             return frozenset(o for o in found if self._is_async_session(o))
         if isinstance(value, v.Task):
@@ -233,6 +233,17 @@ class Sinks:
                 frame.expose(Exposure("stream", frame.function.module.path, call.loc, function.qualname, here), state)
                 for origin in origins:
                     frame.update(state, origin, frame.transaction(state, origin).give_away())
+
+
+def _only_added(summary: Summary) -> frozenset[v.Origin]:
+    """Sessions that a function does nothing to but ``add()``: it never waits for the database there."""
+    kept: dict[v.Origin, bool] = {}
+    for variant in summary.variants:
+        for origin, transaction in variant.transactions:
+            sent = transaction.committed or transaction.rolled_back or transaction.closed or transaction.unknown
+            silent = not (sent or transaction.flushed or transaction.open) and bool(transaction.pending)
+            kept[origin] = kept.get(origin, True) and silent
+    return frozenset(origin for origin, silent in kept.items() if silent)
 
 
 def _generator_of(infer: object, value: v.Value) -> tuple[sym.Function | None, dict[str, v.Value]]:

@@ -8,7 +8,7 @@ from sessionlint.project.infer import Inference
 
 
 def switches(function: sym.Function) -> tuple[str, ...]:
-    """Parameters with a constant default, or said to be true or false."""
+    """Parameters with a constant default, said to be true or false, or said to be possibly None."""
     return tuple(n for n, p in function.parameters.items() if _is_switch(p))
 
 
@@ -23,4 +23,11 @@ def captured_switches(infer: Inference, function: sym.Function) -> tuple[str, ..
 def _is_switch(parameter: s.Parameter) -> bool:
     annotation = parameter.annotation
     flag = isinstance(annotation, s.Name) and annotation.id == "bool"
-    return flag or isinstance(parameter.default, s.Constant)
+    return flag or isinstance(parameter.default, s.Constant) or _may_be_none(annotation)
+
+
+def _may_be_none(annotation: s.Expr | None) -> bool:
+    """``X | None``, ``Optional[X]``."""
+    if isinstance(annotation, s.Choice):
+        return any(isinstance(o, s.Constant) and o.value is None for o in annotation.options)
+    return isinstance(annotation, s.Subscript) and sym.last_name(annotation.value) == "Optional"
