@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -157,16 +157,9 @@ class Carried:
         if parameter is not None:
             return infer.dependency(function, parameter) is not None
         seen.add(name)
-        outer = self.document.function(function.facts)
-        for stmt in ast.walk(outer):
-            if isinstance(stmt, ast.stmt) and not isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                names = {n.id: n for n in ast.walk(stmt) if isinstance(n, ast.Name)}
-                if name in names and any(
-                    isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(stmt)
-                ):
-                    if any(self._from_request(other, seen) for other in names if other not in seen):
-                        return True
-        return False
+        sources = [source for target, source in _bindings(self.document.function(function.facts)) if name in target]
+        names = {n.id for source in sources for n in ast.walk(source) if isinstance(n, ast.Name)}
+        return any(self._from_request(other, seen) for other in sorted(names) if other not in seen)
 
     def _only_read(self, node: ast.Name) -> bool:
         """``user.id`` and nothing more; a bound name that is no object of a model reads alike."""
@@ -198,3 +191,20 @@ def session_names(node: ast.AST, sessions: Iterable[str]) -> list[ast.Name]:
 def physical(statements: Iterable[str], space: str = "") -> list[str]:
     """The lines of some statements, each behind ``space``."""
     return [f"{space}{line}" if line else line for one in statements for line in one.splitlines()]
+
+
+def _bindings(function: ast.AST) -> Iterator[tuple[set[str], ast.expr]]:
+    """(names, value) of everything in a function that binds names to a value."""
+    for node in ast.walk(function):
+        pairs: list[tuple[ast.expr | None, ast.expr | None]] = []
+        if isinstance(node, ast.Assign):
+            pairs = [(target, node.value) for target in node.targets]
+        elif isinstance(node, (ast.AnnAssign, ast.AugAssign, ast.NamedExpr)):
+            pairs = [(node.target, node.value)]
+        elif isinstance(node, (ast.For, ast.AsyncFor)):
+            pairs = [(node.target, node.iter)]
+        elif isinstance(node, ast.withitem):
+            pairs = [(node.optional_vars, node.context_expr)]
+        for target, value in pairs:
+            if target is not None and value is not None:
+                yield {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}, value
