@@ -12,6 +12,8 @@ from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, NeededImport
 
 _FUTURE = "__future__"
+#: an import longer than this is written over several lines
+_LONG = 120
 
 
 def spelled(document: Document, module: str, name: str, at: int | None = None) -> tuple[str, NeededImport | None]:
@@ -54,10 +56,18 @@ def added(document: Document, needed: list[NeededImport], own: frozenset[str]) -
         if node is not None:
             edits.append(_extended(document, node, names))
         else:
-            fresh.append(f"from {module} import {', '.join(names)}")
+            fresh.append(_statement(document, module, names))
     if fresh:
         edits.extend(_placed(document, fresh, own))
     return edits
+
+
+def _statement(document: Document, module: str, names: list[str]) -> str:
+    """An import, its names on lines of their own where one line would be long."""
+    text = f"from {module} import {', '.join(names)}"
+    if len(text) <= _LONG:
+        return text
+    return f"from {module} import (\n" + "".join(f"{document.unit}{name},\n" for name in names) + ")"
 
 
 def _import_order(module: str) -> tuple[int, str]:
@@ -73,7 +83,7 @@ def _statement_from(document: Document, module: str) -> ast.ImportFrom | None:
 
 
 def _extended(document: Document, node: ast.ImportFrom, names: list[str]) -> Edit:
-    """The new names behind the last one, in the layout that is there."""
+    """The new names behind the last one, in the layout that is there; in order where the others are."""
     last = node.names[-1]
     end = document.end(last)
     if document.line_of(document.start(last)) != node.lineno:
@@ -81,13 +91,17 @@ def _extended(document: Document, node: ast.ImportFrom, names: list[str]) -> Edi
         line = document.text[document.line_start(document.line_of(document.start(last))) : document.start(last)]
         if not line.strip():
             return Edit(document.file, end, end, "".join(f",\n{space}{name}" for name in names))
-    ordered = sorted({*(_written(alias) for alias in node.names), *names}, key=str.lower)
-    simple = node.lineno == node.end_lineno and node.lineno not in document.comments
     plain = [_written(alias) for alias in node.names]
-    if simple and plain == sorted(plain, key=str.lower):
-        start = document.start(node.names[0])
-        return Edit(document.file, start, end, ", ".join(ordered))
-    return Edit(document.file, end, end, "".join(f", {name}" for name in names))
+    every = [*plain, *names]
+    if plain == sorted(plain, key=str.lower):
+        every = sorted(set(every), key=str.lower)
+    if node.lineno != node.end_lineno or node.lineno in document.comments:
+        return Edit(document.file, end, end, "".join(f", {name}" for name in names))
+    text = f"from {_module_of(node)} import {', '.join(every)}"
+    if len(text) <= _LONG:
+        return Edit(document.file, document.start(node.names[0]), end, ", ".join(every))
+    lines = _statement(document, _module_of(node), every)
+    return Edit(document.file, document.start(node.names[0]), end, lines[lines.index("import ") + 7 :])
 
 
 def _written(alias: ast.alias) -> str:

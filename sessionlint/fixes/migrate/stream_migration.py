@@ -120,6 +120,17 @@ class StreamMigration:
         """Then: what commits on the path goes through the unit, which it takes."""
         for function in self.path.values():
             self.notes.extend(end_through_unit(self.program, self.plan, function, self.factories))
+            for text, loc in self._locks(function):
+                note = (
+                    f"`{text}` is held while the reader is waited for: take it per transaction where it may be let go"
+                )
+                self.notes.append(Step(self.analysis.place(function, loc), note))
+
+    def _locks(self, function: sym.Function) -> list[tuple[str, s.Loc]]:
+        """Locks that a function of the stream holds over a yield."""
+        if not self.analysis.hands_out_items(function):
+            return []
+        return sorted({(one.text, one.opened) for one in self.analysis.generators.locked_yields(function)})
 
     def close(self) -> None:
         """Last: what needs to know who takes the unit."""

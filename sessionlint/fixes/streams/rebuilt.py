@@ -19,6 +19,8 @@ from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 
 _MOST_DEEP = 8
+#: a statement longer than this is written over several lines
+_LONG = 88
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Rebuilt:
         if made.name:
             return [*lines, f"{name} = {made.name}"] if made.name != name else lines
         made.name = name
-        return [*lines, f"{name} = {self._call(made)}"]
+        return [*lines, self._statement(made)]
 
     def _made(self, target: v.Value, node: ast.AST, depth: int) -> _Made:
         function, symbol = self._maker(target, node)
@@ -96,7 +98,7 @@ class Rebuilt:
                 continue
             yield from self._before(one, wanted)
             one.name = self._fresh(parameter, wanted)
-            yield f"{one.name} = {self._call(one)}"
+            yield self._statement(one)
 
     def _fresh(self, parameter: str, wanted: str) -> str:
         node = self.program.document(self.endpoint.module.path).function(self.endpoint.facts)
@@ -105,14 +107,25 @@ class Rebuilt:
         self._names.add(name)
         return name
 
+    def _statement(self, made: _Made) -> str:
+        """The assignment, over several lines where one would be long."""
+        text = f"{made.name} = {self._call(made)}"
+        if len(text) <= _LONG:
+            return text
+        head = f"{made.name} = {'await ' if made.is_async else ''}{made.callee}(\n"
+        return head + "".join(f"    {one},\n" for one in self._given(made)) + ")"
+
     def _call(self, made: _Made) -> str:
+        return f"{'await ' if made.is_async else ''}{made.callee}({', '.join(self._given(made))})"
+
+    def _given(self, made: _Made) -> list[str]:
         given = []
         for parameter, one in made.given:
             if one is None:
                 given.append(f"{parameter}={self.spelling}")
             else:
                 given.append(f"{parameter}={one.name or self._call(one)}")
-        return f"{'await ' if made.is_async else ''}{made.callee}({', '.join(given)})"
+        return given
 
     def _maker(self, target: v.Value, node: ast.AST) -> tuple[sym.Function, sym.Function | sym.Class]:
         if isinstance(target, v.FunctionRef) and target.function.owner is None and target.function.parent is None:
