@@ -137,11 +137,16 @@ def _keeps_a_cursor(function: sym.Function) -> bool:
 
 
 def _uses(program: Program, document: Document, function: sym.Function) -> list[ast.stmt]:
-    """The statements in which a function, or what it calls, uses a session."""
+    """The statements in which a function, or what it calls, uses a session.
+
+    A generator that it hands on from ends its transactions in front of its own yields.
+    """
     analysis = program.analysis
     places = []
     for event in analysis.result(function).events:
         callee = analysis.table.functions.get(event.callee) if event.kind in _CALLS else None
+        if callee is not None and event.kind == "iterate" and analysis.hands_out_items(callee):
+            continue
         if event.kind in _USES or (callee is not None and analysis.result(callee).summary.touches):
             places.append(event.loc)
     return [chain[0] for chain in (_chain(document, loc) for loc in dict.fromkeys(places)) if chain]
