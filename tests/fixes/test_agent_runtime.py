@@ -1,4 +1,4 @@
-"""The service of the guide: its container remembers no session any more, its streams get units of work, and it works."""
+"""The service of the guide: its container stops remembering sessions and its streams get units of work."""
 
 from __future__ import annotations
 
