@@ -387,6 +387,19 @@ class Calls:
             return [state]  # the arguments rule out every path: they are not what they seem
         return out
 
+    def finished(
+        self, summary: Summary, function: sym.Function, binding: Mapping[str, v.Value], loc: s.Loc, state: State
+    ) -> list[State]:
+        """The ways a generator ends whose loop has been run already: where its sessions stand then."""
+        link = Link(self._frame.function.module.path, loc, f"{function.qualname}()")
+        out = []
+        for variant in summary.variants:
+            if possible(variant.guards, self._given(binding, _NO_PLACES, state)):
+                after = state.copy()
+                self._transfer(variant.transactions, binding, link, after, False, function, None)
+                out.append(after)
+        return out
+
     def resolve(self, origin: v.Origin, binding: Mapping[str, v.Value]) -> frozenset[v.Origin]:
         """The caller's origins of a callee's session."""
         if origin.kind != "param":

@@ -82,9 +82,22 @@ class Iteration:
 
     def end(self, stmt: s.For, done: list[State], broken: list[State]) -> tuple[list[State], list[State]]:
         """Finish a loop: a generator that was exhausted ran to its end, one that was left did not."""
-        for state in (*done, *broken):
+        finished: list[State] = []
+        for state in done:
+            generator = _generator(self._frame.value(stmt.iterable, state))
+            driven = any(o.driven and o.opened == stmt.loc for o in self._frame.owned.values())
+            finished.extend([state] if generator is None or driven else self._exhaust(generator, stmt.loc, state))
+        for state in (*finished, *broken):
             self._frame.scopes.abandon(stmt, state)
-        return done, broken
+        return finished, broken
+
+    def _exhaust(self, generator: v.Running, loc: s.Loc, state: State) -> list[State]:
+        """What a generator did by the time it ended, behind its last yield included."""
+        paths: list[State] = []
+        for function in self._implementations(generator.function):
+            summary = self._frame.engine.result(function).summary
+            paths.extend(self._frame.calls.finished(summary, function, generator.arguments(), loc, state))
+        return paths or [state]
 
     def yield_from(self, expr: s.YieldFrom, states: list[State]) -> list[State]:
         out: list[State] = []

@@ -118,8 +118,11 @@ class _Run:
             for group, after, fault in broken:
                 # consequences are worked out on the base that the group was tried on, so one such repair ends the round
                 missing: list[Refusal] = []
-                if own is None and not kept and after is not None and self._completed(group, after, missing):
-                    return True
+                if own is None and not kept and after is not None:
+                    left = self._completed(group, after, fault, missing)
+                    if left is None:
+                        return True
+                    fault = left
                 self.refused.append(Refusal(group.findings, group.title, *_because(fault, missing)))
         self.applied.extend(Applied((group,)) for group in kept)
         return bool(kept)
@@ -191,10 +194,11 @@ class _Run:
         reason = self.means.confirm(self.program.sources, after.sources)
         return (reason, ()) if reason else None
 
-    def _completed(self, group: Group, after: Program, missing: list[Refusal]) -> bool:
+    def _completed(self, group: Group, after: Program, fault: Fault, missing: list[Refusal]) -> Fault | None:
         """Repair the consequences of a group until nothing new is found; all of it is one repair or none.
 
-        ``missing`` collects the refusals that stood in the way.
+        None where it is done, else what speaks against it in the end. ``missing`` collects the refusals that stood in
+        the way of that.
         """
         groups = [group]
         for _ in range(MOST_CONSEQUENCES):
@@ -206,20 +210,20 @@ class _Run:
                 chosen = self._allowed(propose(after, self._alike(group)).groups)
             if not fresh or not chosen:
                 missing.extend(proposals.refusals)
-                return False
+                return fault
             try:
                 changed = compose(chosen, after.document, after.own_packages)
             except Uneditable:
-                return False
+                return fault
             groups.extend(chosen)
             after = self.means.analyse({**after.sources, **changed})
-            if against(self.program, after, [group]) is None:
-                if self._unconfirmed(after) is not None:
-                    return False
+            left = against(self.program, after, [group]) or self._unconfirmed(after)
+            if left is None:
                 self.program = after
                 self.applied.append(Applied(tuple(groups)))
-                return True
-        return False
+                return None
+            fault = left
+        return fault
 
     def _alike(self, group: Group) -> Callable[[Finding], bool]:
         """The wanted findings of the rules that a group is about."""

@@ -14,6 +14,7 @@ from sessionlint.facts import shape as s
 from sessionlint.findings import Place, Step
 from sessionlint.fixes import references, signatures
 from sessionlint.fixes.around import headers, is_docstring, last_user, scope_name, statement_of
+from sessionlint.fixes.decorators import in_the_way
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, NeededImport, Unwrap, Wrap
 from sessionlint.fixes.leaving import fresh_name
@@ -22,6 +23,7 @@ from sessionlint.fixes.providers import dependency_for
 from sessionlint.fixes.rewrite import insert_after, replace, stands_alone
 from sessionlint.fixes.sessions import named_session
 from sessionlint.fixes.sources import Refused, Source
+from sessionlint.fixes.stand_ins import stand_ins
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 
@@ -71,6 +73,8 @@ class Plan:
             self._pass(use)
         for use in uses.partials:
             self._pass(use, partial=True)
+        for member in family:
+            self.edits.extend(stand_ins(self.program, member, name))
         return name
 
     def _add_parameter(self, member: sym.Function, name: str) -> None:
@@ -84,6 +88,9 @@ class Plan:
             raise Refused(f"Python itself calls `{function.qualname}`", where)
         if _CACHING & function.decorator_names:
             raise Refused(f"`{function.qualname}` is cached or a property, so it takes no session", where)
+        why = in_the_way(self.program, function)
+        if why:
+            raise Refused(why, where)
         if function.owner is not None:
             outside = self.program.analysis.infer.classes.outside_bases(function.owner)
             foreign = [d for d in outside if d.rpartition(".")[2] not in _PLAIN_BASES]

@@ -39,6 +39,8 @@ class OwnBlocks:
     names: list[str] = field(default_factory=list)
     is_async: bool = True
     writes: bool = False
+    #: ``with session.begin():`` inside a block, which goes with it
+    begun: list[ast.With | ast.AsyncWith] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -49,7 +51,11 @@ class OwnBlocks:
         edits: list[Edit] = []
         for block, name in zip(self.blocks, self.names, strict=True):
             edits.extend(self._inside(block, name, spelling))
-        return edits, [Unwrap(self.document.file, self.document.start(block)) for block in self.blocks]
+        return edits, self.taken_out()
+
+    def taken_out(self) -> list[Unwrap]:
+        """The blocks that go."""
+        return [Unwrap(self.document.file, self.document.start(block)) for block in (*self.blocks, *self.begun)]
 
     def _inside(self, block: ast.With | ast.AsyncWith, name: str, spelling: str) -> list[Edit]:
         document = self.document
@@ -75,13 +81,17 @@ class OwnBlocks:
             else:
                 continue
             gone.update(ast.walk(stmt))
-        if self._begun(block) and _adds(block, name) and not isinstance(block.body[-1], (ast.Return, ast.Raise)):
-            line = f"{'await ' if self.is_async else ''}{spelling}.flush()"
-            edits.append(insert_after(document, block.body[-1], [line], document.indentation(block.body[-1])))
+        committing = [block] if self._begun(block) else []
+        committing += [inner for inner in self.begun if inner in set(ast.walk(block))]
+        for one in committing:
+            if _adds(one, name) and not isinstance(one.body[-1], (ast.Return, ast.Raise)):
+                line = f"{'await ' if self.is_async else ''}{spelling}.flush()"
+                edits.append(insert_after(document, one.body[-1], [line], document.indentation(one.body[-1])))
+        headers = {n for inner in self.begun for n in ast.walk(inner.items[0])}
         if spelling != name:
             for node in ast.walk(block):
                 if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
-                    if node not in gone:
+                    if node not in gone and node not in headers:
                         edits.append(replace(document, node, spelling))
         return edits
 
@@ -154,9 +164,11 @@ def own_blocks(program: Program, function: sym.Function) -> OwnBlocks:
         found.blocks.append(block)
         found.names.append(target.id)
         found.openers.append(_opener(block.items[0].context_expr))
+        found.begun.extend(_inner_transactions(document, block, target.id))
         found.writes = (
             found.writes
             or found._begun(block)
+            or bool(found.begun)
             or any(isinstance(n, ast.Expr) and _method_of(n, target.id) == "commit" for n in ast.walk(block))
         )
     if not found.blocks:
@@ -164,6 +176,22 @@ def own_blocks(program: Program, function: sym.Function) -> OwnBlocks:
     if len(flavours) != 1 or None in flavours:
         raise NotTakenOut("it is not clear whether its session is an asynchronous one", node)
     found.is_async = bool(flavours.pop())
+    return found
+
+
+def _inner_transactions(
+    document: Document, block: ast.With | ast.AsyncWith, name: str
+) -> list[ast.With | ast.AsyncWith]:
+    """The ``with session.begin():`` blocks inside: a session that is handed in has begun already."""
+    found = []
+    for node in ast.walk(block):
+        if isinstance(node, (ast.With, ast.AsyncWith)) and node is not block:
+            calls = [i.context_expr for i in node.items if isinstance(i.context_expr, ast.Call)]
+            if not any(_called_on(call, name) == "begin" for call in calls):
+                continue
+            if len(node.items) != 1 or node.items[0].optional_vars is not None or is_one_liner(document, node):
+                raise NotTakenOut("its transaction is begun together with something else", node)
+            found.append(node)
     return found
 
 

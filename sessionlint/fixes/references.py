@@ -74,6 +74,7 @@ def of_class(analysis: Analysis, cls: sym.Class) -> References:
 def _search(analysis: Analysis, names: set[str], means, owners: set[str]) -> References:  # type: ignore[no-untyped-def]
     found = References()
     infer = analysis.infer
+    names = _with_aliases(analysis, names)
     for module in analysis.table.modules.values():
         if not names & module.facts.names:
             continue
@@ -89,6 +90,26 @@ def _search(analysis: Analysis, names: set[str], means, owners: set[str]) -> Ref
     return found
 
 
+def _with_aliases(analysis: Analysis, names: set[str]) -> set[str]:
+    """The names, and those that files import them by (``from .one import create as create_one``)."""
+    known: dict[str, set[str]] = _ALIASES.get(analysis) or {}
+    if not known:
+        for module in analysis.table.modules.values():
+            for binding in module.facts.imports:
+                if binding.name is not None and binding.local != binding.name:
+                    known.setdefault(binding.name, set()).add(binding.local)
+        _ALIASES[analysis] = known
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(known.get(name, ()))
+    return found
+
+
+_ALIASES: WeakKeyDictionary[Analysis, dict[str, set[str]]] = WeakKeyDictionary()
 #: names mentioned in a file, by analysis and path: a project with many findings asks for many functions
 _KNOWN: WeakKeyDictionary[Analysis, dict[str, dict[str, list[Use]]]] = WeakKeyDictionary()
 
@@ -150,9 +171,22 @@ def _expressions(module: sym.Module) -> Iterator[tuple[sym.Function | None, s.Ex
 
 
 def family(analysis: Analysis, function: sym.Function) -> list[sym.Function]:
-    """A method with the declarations it implements and the methods that override it; a function alone."""
-    if function.owner is None:
-        return [function]
+    """A method with the declarations it implements and the methods that override it; a function alone.
+
+    With each go the ``@overload`` declarations in front of it.
+    """
+    members = [function] if function.owner is None else _methods(analysis, function)
+    declared = [
+        other
+        for member in members
+        for other in member.module.functions.values()
+        if other.qualname == member.qualname and "overload" in other.decorator_names
+    ]
+    return sorted({f.key: f for f in (*members, *declared)}.values(), key=lambda f: f.key)
+
+
+def _methods(analysis: Analysis, function: sym.Function) -> list[sym.Function]:
+    assert function.owner is not None
     classes = analysis.infer.classes
     tops = [c for c in classes.mro(function.owner) if function.name in c.methods]
     found = {c.methods[function.name].key: c.methods[function.name] for c in tops}
@@ -168,4 +202,4 @@ def family(analysis: Analysis, function: sym.Function) -> list[sym.Function]:
         if declared is not None and declared.is_abstract and declared.key not in found:
             if function in classes.implementations(protocol, function.name):
                 found[declared.key] = declared
-    return sorted(found.values(), key=lambda f: f.key)
+    return list(found.values())

@@ -706,6 +706,8 @@ class Inference:
             return v.union(self.enter(o, origin) for o in value.options)
         if isinstance(value, v.Begin):
             return value.session if value.kind == "own" else value  # else the transaction object, not the session
+        if isinstance(value, v.Closing):
+            return value.generator
         if isinstance(value, v.Running) and value.function.facts.is_generator:
             return self.substitute(self.yields(value.function), value.arguments(), origin)
         if isinstance(value, v.Running) and value.wrapper:

@@ -90,7 +90,11 @@ def call_outside(infer: Inference, dotted: str, args: tuple[v.Value, ...], keywo
         return v.Sequence(v.Tuple(tuple(infer.iterate(a) for a in args)))
     if dotted in {"typing.cast", "typing_extensions.cast"} and len(args) == 2:
         return args[1]
-    if dotted in {"contextlib.closing", "contextlib.aclosing", "copy.copy", "copy.deepcopy"} and args:
+    if dotted in {"contextlib.closing", "contextlib.aclosing"} and args:
+        made = args[0]
+        bare = isinstance(made, v.Running) and made.function.facts.is_generator and not made.wrapper
+        return v.Closing(made) if bare and isinstance(made, v.Running) else made
+    if dotted in {"copy.copy", "copy.deepcopy"} and args:
         return args[0]
     if name[:1].isupper() or dotted.startswith("builtins."):
         return v.ExternalObject(dotted)

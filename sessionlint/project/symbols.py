@@ -296,7 +296,7 @@ class SymbolTable:
     def _lookup(self, module: Module, name: str) -> Symbol | None:
         function = module.functions.get(name)
         if function is not None and function.owner is None and function.parent is None:
-            return function
+            return _implementation(function)
         cls = module.classes.get(name)
         if cls is not None:
             return cls
@@ -379,6 +379,14 @@ class SymbolTable:
 
     def all_functions(self) -> Iterable[Function]:
         return self.functions.values()
+
+
+def _implementation(function: Function) -> Function:
+    """What a call of an overloaded function runs: the definition behind its ``@overload`` declarations."""
+    if "overload" not in function.decorator_names:
+        return function
+    same = [f for f in function.module.functions.values() if f.qualname == function.qualname]
+    return next((f for f in reversed(same) if "overload" not in f.decorator_names), function)
 
 
 def _define(module: Module) -> None:

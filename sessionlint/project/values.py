@@ -237,6 +237,13 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """``contextlib.aclosing(generator)``: what it gives on entering is the generator itself, not its first item."""
+
+    generator: Running
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """What create_task, ensure_future, a thread or a queue made of the values it was given."""
 
@@ -290,6 +297,7 @@ Value = (
     | Tuple
     | Mapping
     | Running
+    | Closing
     | Task
     | Dependency
     | Annotated

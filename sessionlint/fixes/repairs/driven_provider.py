@@ -5,7 +5,7 @@ does after its yield happens where the block ends, on every way out of it. Safe 
 loop that always runs to its end; unsafe where the loop was left with ``return`` or ``break``, because then the
 provider's commit or rollback really runs now, and in a function that should be handed its session, which is repaired
 along with it. Refused for a loop with ``else`` and where ``break`` or ``continue``
-stands in the middle.
+stands in the middle of a loop that is followed by more work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, Group, Refusal
 from sessionlint.fixes.imports import spelled
 from sessionlint.fixes.program import Program
-from sessionlint.fixes.rewrite import delete
+from sessionlint.fixes.rewrite import delete, replace
 from sessionlint.project import symbols as sym
 
 CODES = ("SES105", "SES117")
@@ -63,10 +63,13 @@ def _rewritten(program: Program, loop: ast.For | ast.AsyncFor, findings: list[Fi
         return refused("what the loop runs over is made elsewhere", loop.iter)
     edits: list[Edit] = []
     for leaving in _leaving(loop):
-        if not _in_tail(document, leaving, loop):
+        if _in_tail(document, leaving, loop):
+            edits.append(delete(document, leaving))
+        elif _ends_function(document, loop):
+            edits.append(replace(document, leaving, "return"))
+        else:
             word = "break" if isinstance(leaving, ast.Break) else "continue"
             return refused(f"`{word}` stands in the middle of the loop, and a `with` cannot be left that way", leaving)
-        edits.append(delete(document, leaving))
     try:
         maker, needed = spelled(document, "contextlib", name)
     except LookupError as error:
@@ -129,6 +132,12 @@ def _in_tail(document: Document, stmt: ast.stmt, loop: ast.For | ast.AsyncFor) -
             return False
         current = above
     return True
+
+
+def _ends_function(document: Document, loop: ast.For | ast.AsyncFor) -> bool:
+    """Whether the loop is the last statement of its function, so that leaving the one leaves the other."""
+    around = document.parent(loop)
+    return isinstance(around, (ast.FunctionDef, ast.AsyncFunctionDef)) and around.body[-1] is loop
 
 
 def _runs_on(around: ast.Try, inner: ast.AST) -> bool:

@@ -61,7 +61,7 @@ def _handed_down(
     plan = Plan(program, source)
     owner = function.owner
     if owner is None or function.is_static or "classmethod" in function.decorator_names or not plan.can_inject(owner):
-        plan.blocks.extend(Unwrap(own.document.file, own.document.start(b)) for b in own.blocks)
+        plan.blocks.extend(own.taken_out())
         spelling = plan.give(function)
         edits, _ = own.rewritten(spelling)
         return _group(program, mine, [own], edits, [], plan), set()
@@ -89,7 +89,7 @@ def _injected(program: Program, plan: Plan, owner: sym.Class, findings: Sequence
         mine.extend(about)
         done.add(method.key)
     for own in methods:
-        plan.blocks.extend(Unwrap(own.document.file, own.document.start(b)) for b in own.blocks)
+        plan.blocks.extend(own.taken_out())
     spelling = plan.inject(owner, store=True)
     edits = []
     for own in methods:

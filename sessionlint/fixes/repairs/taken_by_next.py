@@ -163,17 +163,10 @@ def _in_place_of_try(
     imports: tuple[NeededImport, ...],
 ) -> Group:
     start = document.start(attempt)
-    final = attempt.finalbody[0]
-    line = document.line_of(document.start(final))
-    while not document.line_text(line).lstrip().startswith("finally"):
-        line -= 1
-    end = document.line_start((final.end_lineno or final.lineno) + 1)
-    space = document.indentation(attempt)
-    kept = [c for n in range(line, (final.end_lineno or final.lineno) + 1) if (c := kept_comment(document, n))]
     edits = (
         delete(document, stmt),
         Edit(document.file, start, start + len("try:"), header),
-        Edit(document.file, document.line_start(line), end, "".join(f"{space}{document.unit}{c}\n" for c in kept)),
+        _without_finally(document, attempt, document.unit),
     )
     return Group(TITLE, (finding,), FixSafety.UNSAFE, edits, imports)
 
@@ -182,8 +175,26 @@ def _without_close(document: Document, stmts: list[ast.stmt], name: str) -> Iter
     """The session is closed by its provider, after the provider's commit."""
     for stmt in stmts:
         for inner in ast.walk(stmt):
+            if isinstance(inner, ast.Try) and len(inner.finalbody) == 1 and _is_close(inner.finalbody[0], name):
+                if inner.handlers:
+                    yield _without_finally(document, inner)
+                    continue
             if isinstance(inner, ast.stmt) and _is_close(inner, name):
-                yield delete(document, inner)
+                attempt = document.parent(inner)
+                if not isinstance(attempt, ast.Try) or attempt.finalbody != [inner] or not attempt.handlers:
+                    yield delete(document, inner)
+
+
+def _without_finally(document: Document, attempt: ast.Try, depth: str = "") -> Edit:
+    """A ``finally`` with one statement goes; its comments stay, at ``depth``."""
+    final = attempt.finalbody[0]
+    line, last = document.line_of(document.start(final)), final.end_lineno or final.lineno
+    while not document.line_text(line).lstrip().startswith("finally"):
+        line -= 1
+    space = document.indentation(attempt) + depth
+    kept = [c for n in range(line, last + 1) if (c := kept_comment(document, n))]
+    text = "".join(f"{space}{comment}\n" for comment in kept)
+    return Edit(document.file, document.line_start(line), document.line_start(last + 1), text)
 
 
 def _not_kept(document: Document, stmt: ast.stmt, name: str) -> None:

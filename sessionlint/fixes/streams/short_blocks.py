@@ -130,29 +130,49 @@ class ShortBlocks:
         for run in self.runs:
             inside = {n for stmt in run.stmts for n in ast.walk(stmt)}
             for stmt in (n for n in inside if isinstance(n, ast.Assign)):
-                if self._is_lazy(stmt.value) and self._read_outside(stmt, inside):
-                    self.edits.append(replace(self.document, stmt.value, self._consumed(stmt.value)))
+                if self._is_lazy(stmt.value):
+                    outside = self._read_outside(stmt, inside)
+                    if outside:
+                        chain = self._chain(outside)
+                        self.edits.append(replace(self.document, stmt.value, self._consumed(stmt.value, chain)))
 
-    def _read_outside(self, stmt: ast.Assign, inside: set[ast.AST]) -> bool:
+    def _read_outside(self, stmt: ast.Assign, inside: set[ast.AST]) -> list[ast.Name]:
         names = {t.id for t in stmt.targets if isinstance(t, ast.Name)}
-        outside = [
+        return [
             n
             for n in ast.walk(self.node)
             if isinstance(n, ast.Name) and n.id in names and isinstance(n.ctx, ast.Load) and n not in inside
         ]
-        for use in outside:
-            loop = self.document.parent(use)
-            if not isinstance(loop, (ast.For, ast.comprehension)) or loop.iter is not use:
-                raise Refused(f"`{use.id}` is read from the session behind the block", self._step(use))
-        return bool(outside)
 
-    def _consumed(self, value: ast.expr) -> str:
+    def _chain(self, outside: list[ast.Name]) -> str:
+        """What is called on a result where a loop runs over it (``.scalars()``), which moves to where it is made."""
+        chain = ""
+        for use in outside:
+            whole: ast.AST = use
+            steps = []
+            while True:
+                attribute = self.document.parent(whole)
+                call = self.document.parent(attribute) if attribute is not None else None
+                if not isinstance(attribute, ast.Attribute) or not isinstance(call, ast.Call) or call.args:
+                    break
+                steps.append(f".{attribute.attr}()")
+                whole = call
+            loop = self.document.parent(whole)
+            if not isinstance(loop, (ast.For, ast.comprehension)) or loop.iter is not whole or len(outside) > 1:
+                raise Refused(f"`{use.id}` is read from the session behind the block", self._step(use))
+            if whole is not use:
+                self.edits.append(replace(self.document, whole, use.id))
+            chain = "".join(steps)
+        return chain
+
+    def _consumed(self, value: ast.expr, chain: str = "") -> str:
         text = self.document.code(value)
         if "\n" in text:
             raise Refused("what is read stands on several lines", self._step(value))
         if not self._is_lazy(value):
             return text
-        return f"({text}).all()" if isinstance(value, ast.Await) else f"{text}.all()"
+        text = f"({text}){chain}" if isinstance(value, ast.Await) else f"{text}{chain}"
+        return text if chain.endswith((".all()", ".fetchall()")) else f"{text}.all()"
 
     def _is_lazy(self, value: ast.expr) -> bool:
         """``await db.execute(query)``, or ``.scalars()`` of it, with nothing read yet."""

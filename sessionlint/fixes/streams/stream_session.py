@@ -176,17 +176,28 @@ class StreamSession:
         self._leave_endpoint([start])
 
     def _start(self) -> tuple[ast.Call, ast.stmt]:
-        """The call inside the call of the response that starts the stream, and the statement it stands in."""
+        """The call that starts the stream, and the statement that answers with it."""
         document = self.document
         outer = document.spanning(self.entry.streamed.loc, ast.Call)
         given = [*outer.args, *(k.value for k in outer.keywords)] if outer is not None else []
-        starts = [one for one in given if isinstance(one, ast.Call) and _called(one) == self.generator.name]
+        starts = [one for one in (self._made(g) for g in given) if _called(one) == self.generator.name]
         stmt = document.statement(outer) if outer is not None else None
-        if len(starts) != 1 or not isinstance(stmt, (ast.Return, ast.Assign)):
+        if len(starts) != 1 or not isinstance(starts[0], ast.Call) or not isinstance(stmt, (ast.Return, ast.Assign)):
             raise Refused(
                 "the stream is not started inside the call of the response", Step(self.entry.place, "it answers here")
             )
-        return starts[0], stmt
+        return starts[0], document.statement(starts[0])
+
+    def _made(self, given: ast.expr) -> ast.expr:
+        """What a name was given by the one assignment it has in the endpoint."""
+        if not isinstance(given, ast.Name) or len(self.endpoint.bindings.get(given.id, ())) != 1:
+            return given
+        for stmt in self.node.body:
+            if isinstance(stmt, ast.Assign) and len(stmt.targets) == 1:
+                target = stmt.targets[0]
+                if isinstance(target, ast.Name) and target.id == given.id:
+                    return stmt.value
+        return given
 
     # ---- both ------------------------------------------------------------------------------------------------------
 
@@ -209,5 +220,5 @@ class StreamSession:
         return Step(self.program.analysis.place(function, function.facts.loc), f"`{function.qualname}`")
 
 
-def _called(call: ast.Call) -> str:
-    return ast.unparse(call.func).rpartition(".")[2]
+def _called(call: ast.expr) -> str:
+    return ast.unparse(call.func).rpartition(".")[2] if isinstance(call, ast.Call) else ""
