@@ -24,6 +24,7 @@ FOLLOW_UPS = frozenset({"SES002"})
 MOST_CONSEQUENCES = 12
 
 Key = tuple[str, str, str]
+GroupName = tuple[str, tuple[Key, ...]]
 #: what speaks against a repair: the reason and the chain that shows it
 Fault = tuple[str, tuple[Step, ...]]
 
@@ -98,6 +99,8 @@ class _Run:
         self.applied: list[Applied] = []
         self.refused: list[Refusal] = []
         self.withheld: list[Group] = []
+        #: groups that did not hold: on which program, and why
+        self._failed: dict[GroupName, tuple[Program, Refusal]] = {}
         self._known = Counter(_key(f) for f in program.findings if f.code in FOLLOW_UPS)
 
     def round(self) -> bool:
@@ -106,24 +109,37 @@ class _Run:
         proposals = own(self.program) if own is not None else propose(self.program, self._wanted)
         self.refused = list(proposals.refusals)
         self.withheld = []
+        fresh = [g for g in proposals.groups if _name(g) not in self._failed]
+        tried = [g for g in proposals.groups if _name(g) in self._failed]
+        if self._pass(fresh):
+            return True
+        # what failed gets another chance when nothing else is left, if the program is another one by now
+        again = [g for g in tried if self._failed[_name(g)][0] is not self.program]
+        self.refused.extend(self._failed[_name(g)][1] for g in tried if g not in again)
+        return self._pass(again)
+
+    def _pass(self, groups: Sequence[Group]) -> bool:
+        """Try some groups, keep what holds. Whether anything changed."""
         base = self.program
         kept: list[Group] = []
-        waiting: Sequence[Group] = proposals.groups
+        waiting = groups
         while waiting and not kept:  # what does not hold stands in nobody's way
             broken: list[tuple[Group, Program | None, Fault]] = []
             candidates, waiting = self._admitted(waiting)
             size = 1 if self.means.confirm is not None else len(candidates)
             for start in range(0, len(candidates), max(size, 1)):
                 self._settle(base, kept, candidates[start : start + size], broken)
-            for group, after, fault in broken:
+            for group, after, fault in () if kept else broken:
                 # consequences are worked out on the base that the group was tried on, so one such repair ends the round
                 missing: list[Refusal] = []
-                if own is None and not kept and after is not None:
+                if self.means.propose is None and after is not None:
                     left = self._completed(group, after, fault, missing)
                     if left is None:
                         return True
                     fault = left
-                self.refused.append(Refusal(group.findings, group.title, *_because(fault, missing)))
+                refusal = Refusal(group.findings, group.title, *_because(fault, missing))
+                self._failed[_name(group)] = (base, refusal)
+                self.refused.append(refusal)
         self.applied.extend(Applied((group,)) for group in kept)
         return bool(kept)
 
@@ -172,9 +188,8 @@ class _Run:
         elif fault is not None and len(batch) == 1:
             broken.append((batch[0], after, fault))
         else:
-            middle = len(batch) // 2
-            self._settle(base, kept, batch[:middle], broken)
-            self._settle(base, kept, batch[middle:], broken)
+            for part in _parts(self.program, after, batch):
+                self._settle(base, kept, part, broken)
 
     def _tried(
         self, base: Program, groups: Sequence[Group], batch: Sequence[Group]
@@ -240,6 +255,23 @@ class _Run:
         return chosen
 
 
+def _parts(before: Program, after: Program | None, batch: Sequence[Group]) -> list[Sequence[Group]]:
+    """A batch that does not hold, in parts: together what has nothing to do with what is new, the others alone."""
+    middle = len(batch) // 2
+    if after is None:
+        return [batch[:middle], batch[middle:]]
+    fresh = _fresh(before, after)
+    places = {s.place.file for f in after.findings if _key(f) in fresh for s in f.trace}
+    places |= {f.place.file for f in after.findings if _key(f) in fresh}
+    places |= {file for file, _ in _unresolved(after) - _unresolved(before)}
+    left = {_key(f) for f in after.findings}
+    suspects = [g for g in batch if g.files & places or any(_key(f) in left for f in g.findings)]
+    if not suspects:
+        return [batch[:middle], batch[middle:]]
+    innocent = [g for g in batch if g not in suspects]
+    return [*([innocent] if innocent else []), *([one] for one in suspects)]
+
+
 def against(before: Program, after: Program, groups: Sequence[Group]) -> Fault | None:
     """What the second analysis holds against some groups: (reason, chain), or None."""
     fresh = _fresh(before, after)
@@ -286,6 +318,11 @@ def _counted(program: Program) -> Counter[Key]:
 def _key(finding: Finding) -> Key:
     """Findings before and after are compared by rule, file and function: lines move."""
     return finding.code, finding.place.file, finding.function
+
+
+def _name(group: Group) -> GroupName:
+    """What makes two groups of different rounds the same repair."""
+    return group.title, tuple(_key(f) for f in group.findings)
 
 
 def _unresolved(program: Program) -> Counter[tuple[str, str]]:
