@@ -1,9 +1,9 @@
 """The reference runtime: a unit of work for streaming services, and what such a service needs around it.
 
 Reading order: `unit_of_work` (with `shielding`, `writes`, `hooks`, `labels`, `open_units`), `database` and
-`dependencies`, `streaming`, `locks` and `advisory_locks`, `sqlstate`, `retry`, `circuit_breaker`, `health`,
-`shutdown`; `observe/` counts and times transactions. Imports nothing of the analyser, and can be copied into another
-tree as it is. Names load on first use: each part needs only its own libraries.
+`dependencies`, `streaming`, `endpoint_streams`, `locks` and `advisory_locks`, `sqlstate`, `retry`, `circuit_breaker`,
+`health`, `shutdown`; `observe/` counts and times transactions. Imports nothing of the analyser, and can be copied into
+another tree as it is. Names load on first use: each part needs only its own libraries.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .dependencies import DbSession as DbSession
     from .dependencies import RequestUnitOfWork as RequestUnitOfWork
     from .dependencies import UnitOfWorkFactory as UnitOfWorkFactory
+    from .endpoint_streams import safe_stream as safe_stream
     from .errors import LockTimeoutError as LockTimeoutError
     from .errors import LostWriteError as LostWriteError
     from .errors import LostWriteWarning as LostWriteWarning
@@ -86,6 +87,7 @@ _NAMES = {
         "RequestUnitOfWork",
         "UnitOfWorkFactory",
     ),
+    "endpoint_streams": ("safe_stream",),
     "errors": (
         "LockTimeoutError",
         "LostWriteError",

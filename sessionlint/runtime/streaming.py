@@ -53,19 +53,21 @@ class SafeStreamingResponse(StreamingResponse):
 
 @dataclass(frozen=True)
 class ServerSentEvent:
-    """One event. ``data`` that is no string is sent as JSON; ``retry`` is in milliseconds."""
+    """One event. ``data`` that is no string is sent as JSON; ``None`` sends no ``data:`` field; ``retry`` is in
+    milliseconds; ``comment`` is for proxies that close a silent connection, browsers pass over it."""
 
     data: object = ""
     event: str | None = None
     id: str | None = None
     retry: int | None = None
+    comment: str | None = None
 
     def encode(self) -> bytes:
         """The event's lines, ended by an empty one; every line of ``data`` gets its own ``data:`` field.
 
         Raises ``ValueError`` when ``event`` or ``id`` holds a line break: it would start another field.
         """
-        lines = []
+        lines = [f": {line}" for line in _LINE_END.split(self.comment)] if self.comment is not None else []
         for name, value in (("event", self.event), ("id", self.id)):
             if value is None:
                 continue
@@ -74,8 +76,35 @@ class ServerSentEvent:
             lines.append(f"{name}: {value}")
         if self.retry is not None:
             lines.append(f"retry: {self.retry}")
-        lines += [f"data: {line}" for line in _LINE_END.split(_text(self.data))]
+        if self.data is not None:
+            lines += [f"data: {line}" for line in _LINE_END.split(_text(self.data))]
         return ("\n".join(lines) + "\n\n").encode()
+
+
+@runtime_checkable
+class _EventOfFastAPI(Protocol):
+    """``fastapi.sse.ServerSentEvent`` (FastAPI 0.135 and newer)."""
+
+    data: object
+    raw_data: str | None
+    event: str | None
+    id: str | None
+    retry: int | None
+    comment: str | None
+
+
+def _event(item: object) -> ServerSentEvent:
+    """What a source has yielded as an event of ours; FastAPI's own mean the same here as in its own responses."""
+    if isinstance(item, ServerSentEvent):
+        return item
+    if not isinstance(item, _EventOfFastAPI):
+        return ServerSentEvent("null" if item is None else item)
+    data: object = item.raw_data
+    if data is None and item.data is not None:
+        from fastapi.encoders import jsonable_encoder
+
+        data = json.dumps(jsonable_encoder(item.data), ensure_ascii=False)  # a string too, unlike our ``data``
+    return ServerSentEvent(data, item.event, item.id, item.retry, item.comment)
 
 
 @runtime_checkable
@@ -98,7 +127,9 @@ async def sse_events(
     watch: Sequence[AsyncSession] = (),
     on_error: Callable[[Exception], ServerSentEvent] | None = None,
 ) -> AsyncIterator[bytes]:
-    """Encode what ``source`` yields (`ServerSentEvent`, or its ``data``), and see that no transaction is open then.
+    """Encode what ``source`` yields, and see that no transaction is open then.
+
+    It yields `ServerSentEvent`, FastAPI's class of that name, or what is to be sent as ``data``.
 
     A chunk sent from within a transaction holds a connection, and every lock, for as long as the client likes; and it
     may tell of rows that are rolled back later. Watched are the units of work entered by this task and the sessions in
@@ -111,8 +142,8 @@ async def sse_events(
     try:
         try:
             async for item in source:
-                _refuse_open_transaction(strict, watch)
-                yield (item if isinstance(item, ServerSentEvent) else ServerSentEvent(item)).encode()
+                refuse_open_transaction(strict, watch)
+                yield _event(item).encode()
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
@@ -125,7 +156,8 @@ async def sse_events(
         yield on_error(error).encode()
 
 
-def _refuse_open_transaction(strict: bool, watch: Sequence[AsyncSession]) -> None:
+def refuse_open_transaction(strict: bool, watch: Sequence[AsyncSession] = ()) -> None:
+    """Raise `TransactionOpenError`, or without ``strict`` warn, if this task holds a transaction open."""
     names = [repr(unit.name) for unit in OPEN_UNITS.of_this_task() if unit.in_transaction()]
     names += ["a watched session" for session in watch if session.in_transaction()]
     if not names:

@@ -128,13 +128,13 @@ class SSEUnitOfWork(Generic[S]):
         if session is None or self._borrowed:
             return
         session.info.pop(_OWNER, None)
-        OPEN_UNITS.discard(self)
         try:
             if self._lent:
                 self._label.operation = self._outer_operation
             else:
                 await self._finish(session, exc)
         finally:
+            OPEN_UNITS.discard(self)  # not before: a shutdown waits until the connection is back in its pool
             forget(session.sync_session)
 
     async def _finish(self, session: S, exc: BaseException | None) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import Response, StreamingResponse
 
-from sessionlint.runtime import EventStreamResponse, SafeStreamingResponse, SSEUnitOfWork
+from sessionlint.runtime import EventStreamResponse, SafeStreamingResponse, SSEUnitOfWork, safe_stream
 from sessionlint.runtime.database import DatabaseSettings, create_engine
 from tests.runtime.models import Base, Conversation
 from tests.runtime.postgresql import Server
 
 CLIENTS = 4
+YIELD_ENDPOINTS = importlib.util.find_spec("fastapi.sse") is not None  # FastAPI 0.135 and newer
 PIECE = "x" * 1_000_000
 # The streams hold their transaction open on purpose: this is what must not harm.
 pytestmark = pytest.mark.filterwarnings("ignore::sessionlint.runtime.errors.StreamingTransactionWarning")
@@ -89,7 +91,26 @@ def application(service: Service, factory: Any) -> FastAPI:
         response: type[StreamingResponse] = SafeStreamingResponse if kind == "safe" else StreamingResponse
         return response(stream(where, key), media_type="text/event-stream")
 
+    if YIELD_ENDPOINTS:
+        add_yield_endpoints(app, stream)
     return app
+
+
+def add_yield_endpoints(app: FastAPI, stream: Callable[[str, str], AsyncIterator[str]]) -> None:
+    """The same stream as path operations that FastAPI iterates itself: as events, as JSON lines, and as it is."""
+    from fastapi.sse import EventSourceResponse
+
+    async def endless(where: str, key: str) -> AsyncIterable[str]:
+        source = stream(where, key)
+        try:
+            async for chunk in source:
+                yield chunk
+        finally:
+            await source.aclose()
+
+    app.get("/native/events/{where}/{key}", response_class=EventSourceResponse)(safe_stream(endless))
+    app.get("/native/lines/{where}/{key}")(safe_stream(endless))
+    app.get("/native/raw/{where}/{key}", response_class=StreamingResponse)(safe_stream(strict=False)(endless))
 
 
 @contextlib.contextmanager
@@ -159,8 +180,11 @@ def until(condition: Any, seconds: float = 5.0) -> bool:
     return bool(condition())
 
 
+KINDS = ["safe", "sse", *(["native/events", "native/lines", "native/raw"] if YIELD_ENDPOINTS else [])]
+
+
 @pytest.mark.parametrize("where", ["llm", "statement", "yield"])
-@pytest.mark.parametrize("kind", ["safe", "sse"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_vanished_clients_leave_nothing_behind(service: Service, kind: str, where: str):
     clients = [threading.Thread(target=vanish, args=(service, f"/{kind}/{where}/{n}")) for n in range(CLIENTS)]
     for client in clients:

@@ -8,6 +8,7 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.applications import Starlette
 
 from sessionlint.runtime import (
@@ -218,6 +219,28 @@ async def test_shutdown_waits_for_those_who_finish_and_cancels_the_others(databa
     if database.server is not None:
         await asyncio.sleep(0.05)
         assert database.server_states() == []
+
+
+@pytest.mark.usefixtures("reopened")
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_shutdown_waits_for_a_rollback_under_way(database: Database):
+    """A unit counts as open until its connection is back: the engine must not be disposed before."""
+
+    class Slow(AsyncSession):
+        async def rollback(self) -> None:
+            await asyncio.sleep(0.3)
+            await super().rollback()
+
+    async def endless() -> None:
+        async with SSEUnitOfWork(async_sessionmaker(database.engine, class_=Slow), name="endless") as uow:
+            uow.session.add(Conversation(id="endless"))
+            await uow.flush()
+            await asyncio.sleep(30)
+
+    task = asyncio.ensure_future(endless())
+    await asyncio.sleep(0.1)
+    report = await shut_down([database.engine], grace=0.1, cancel_grace=5.0)
+    assert (report.cancelled, report.abandoned, task.cancelled()) == (1, 0, True)
 
 
 @pytest.mark.usefixtures("reopened")
