@@ -35,7 +35,7 @@ class Sinks:
             return [state]
         if kind == "stream":
             self._stream(call, state)
-            if dotted.endswith("EventSourceResponse"):  # lasts as long as its client
+            if dotted.endswith(("EventSourceResponse", "EventStreamResponse")):  # lasts as long as its client
                 self._frame.waiting.here("stream", f"{sym.last_name(call.func) or dotted}()", call.loc, state)
             return [state]
         self._thread(call, state, awaited)

@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports a generator that is handed to `StreamingResponse` (or another streaming response) and uses a session which a
-FastAPI dependency closes: captured from the endpoint, passed as an argument, or held by a service (`self._db`). The
+Reports a generator that is handed to `StreamingResponse` (or another streaming response), or an endpoint that yields
+(FastAPI 0.134 and later, `EventSourceResponse` from 0.135 on), and uses a session which a FastAPI dependency closes: captured from the endpoint, passed as an argument, or held by a service (`self._db`). The
 finding stands inside the generator, at the first use of the session; the trace leads from the endpoint to it.
 
 The FastAPI version decides what happens, so the message names it:
@@ -75,7 +75,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import Streamed, Suspended, Waited
+from sessionlint.effects.endpoint_streams import endpoint_streams, lasts_as_long_as_its_client
+from sessionlint.effects.observations import Committed, RolledBack, Streamed, Suspended, Waited
 from sessionlint.effects.request_state import state_session
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import Severity
@@ -87,6 +88,7 @@ from sessionlint.rules.base import Draft, chain_steps, opened_steps, spelled, st
 SEVERITY = Severity.ERROR
 DEFAULT = True
 YIELDS_TO = ("SES320",)
+_HELD = "its transaction stays open, and its connection taken, for as long as the client reads"
 
 BAD = (
     """
@@ -282,6 +284,82 @@ async def helped_stream(chat_id: int, db: AsyncSession = Depends(get_db)) -> Eve
 @router.get("/me/stream")
 async def user_stream(user: str = Depends(current_user)) -> EventSourceResponse:
     return EventSourceResponse(subscribe(user))  # SES501
+""",
+    """
+# --- pyproject.toml ---
+[project]
+name = "answers"
+version = "1"
+dependencies = ["fastapi==0.135.1", "sqlalchemy[asyncio]>=2"]
+
+# --- app/db.py ---
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+maker = async_sessionmaker(create_async_engine("postgresql+asyncpg://app@db/app"), expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Message(Base):
+    __tablename__ = "messages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str]
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with maker() as db:
+        yield db
+
+# --- app/routes.py ---
+from collections.abc import AsyncIterable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Message, get_db, maker
+
+router = APIRouter()
+Db = Annotated[AsyncSession, Depends(get_db)]
+
+
+async def current_user(token: str, db: Db) -> str:
+    found = await db.get(Message, token)
+    return found.body if found else token
+
+
+@router.get("/words", response_class=EventSourceResponse)
+async def words(db: Db) -> AsyncIterable[ServerSentEvent]:
+    for message in await db.scalars(select(Message)):  # SES501
+        yield ServerSentEvent(data=message.body)
+
+
+@router.get("/visits", response_class=EventSourceResponse)
+async def visits(
+    page: str, db: Annotated[AsyncSession, Depends(get_db, scope="function")]
+) -> AsyncIterable[ServerSentEvent]:
+    yield ServerSentEvent(data=page)
+    db.add(Message(body=page))  # SES501
+    await db.commit()
+
+
+@router.get("/lines")
+async def lines(db: Db) -> AsyncIterable[str]:
+    rows = (await db.scalars(select(Message))).all()  # SES501
+    for message in rows:
+        yield message.body
+
+
+@router.get("/news", response_class=EventSourceResponse)
+async def news(user: Annotated[str, Depends(current_user)]) -> AsyncIterable[ServerSentEvent]:  # SES501
+    yield ServerSentEvent(data=user)
 """,
 )
 
@@ -498,6 +576,81 @@ async def report(db: AsyncSession = Depends(get_db)) -> StreamingResponse:
     lines = (await db.scalars(text("select line from reports"))).all()
     return StreamingResponse(iter(lines))
 ''',
+    """
+# --- pyproject.toml ---
+[project]
+name = "answers"
+version = "1"
+dependencies = ["fastapi==0.135.1", "sqlalchemy[asyncio]>=2"]
+
+# --- app/db.py ---
+from collections.abc import AsyncIterator
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+maker = async_sessionmaker(create_async_engine("postgresql+asyncpg://app@db/app"), expire_on_commit=False)
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Message(Base):
+    __tablename__ = "messages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    body: Mapped[str]
+
+
+async def get_db() -> AsyncIterator[AsyncSession]:
+    async with maker() as db:
+        yield db
+
+# --- app/routes.py ---
+from collections.abc import AsyncIterable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db import Message, get_db, maker
+
+router = APIRouter()
+Db = Annotated[AsyncSession, Depends(get_db)]
+
+
+async def current_user(token: str, db: Db) -> str:
+    found = await db.get(Message, token)
+    return found.body if found else token
+
+
+@router.get("/words", response_class=EventSourceResponse)
+async def words(db: Db) -> AsyncIterable[ServerSentEvent]:
+    rows = (await db.scalars(select(Message))).all()
+    await db.commit()
+    for message in rows:
+        yield ServerSentEvent(data=message.body)
+
+
+@router.get("/visits", response_class=EventSourceResponse)
+async def visits(page: str) -> AsyncIterable[ServerSentEvent]:
+    yield ServerSentEvent(data=page)
+    async with maker.begin() as db:
+        db.add(Message(body=page))
+
+
+@router.get("/news", response_class=EventSourceResponse)
+async def news(user: Annotated[str, Depends(current_user)], db: Db) -> AsyncIterable[ServerSentEvent]:
+    await db.commit()
+    yield ServerSentEvent(data=user)
+
+
+@router.get("/greeting")
+async def greeting(user: Annotated[str, Depends(current_user)]) -> AsyncIterable[str]:
+    yield f"Hello, {user}"
+""",
 )
 
 
@@ -540,23 +693,34 @@ def _held_open(analysis: Analysis, told: set[str]) -> Iterator[Draft]:
         yield from _opened_before(analysis, function, told)
 
 
+def _stream_of(analysis: Analysis, function: Function) -> tuple[Loc, frozenset[v.Origin]] | None:
+    """Where an endpoint's stream begins, and the sessions whose transaction it ends itself before or meanwhile."""
+    waits = [w for w in analysis.result(function).summary.waits if w.kind == "stream"]
+    if waits:
+        return (waits[0].chain[0].loc if waits[0].chain else waits[0].loc), waits[0].settled
+    if analysis.hands_out_items(function) and lasts_as_long_as_its_client(function):
+        seen = analysis.result(function).observations
+        return function.facts.loc, frozenset(o.origin for o in seen if isinstance(o, (Committed, RolledBack)))
+    return None
+
+
 def _opened_before(analysis: Analysis, function: Function, told: set[str]) -> Iterator[Draft]:
     """Endpoints that stream while a dependency of theirs (authentication, say) has left a transaction open."""
-    waits = [w for w in analysis.result(function).summary.waits if w.kind == "stream"]
-    if not waits or function.key in told or analysis.entries.kind(function) != "route":
+    stream = _stream_of(analysis, function) if analysis.entries.kind(function) == "route" else None
+    if stream is None or function.key in told:
         return
-    ended = {p.key for o in waits[0].settled for p, _ in analysis.request_sessions(function, o.name)}
+    loc, settled = stream
+    ended = {p.key for o in settled for p, _ in analysis.request_sessions(function, o.name)}
     for name in function.parameters:
         for dependency, provider, since in analysis.left_open(function, name):
             if provider.key not in ended and function.key not in told:
                 told.add(function.key)
-                loc = waits[0].chain[0].loc if waits[0].chain else waits[0].loc
                 yield Draft(
                     function,
                     loc,
                     f"the stream of `{function.qualname}` starts while the transaction that `{dependency.qualname}` opened "
                     "is still open: it stays open, and its connection taken, for as long as the client reads",
-                    "take the session into the endpoint and commit before the response is made",
+                    "take the session into the endpoint and commit before the first chunk",
                     "the session is closed only when the stream is over",
                     (
                         step(provider.module.path, provider.facts.loc, f"{provider.name} provides the session"),
@@ -567,12 +731,13 @@ def _opened_before(analysis: Analysis, function: Function, told: set[str]) -> It
 
 def _used_inside(analysis: Analysis, told: set[tuple[str, str]]) -> Iterator[Draft]:
     """Streams whose generator uses the request's session."""
-    for function, seen in analysis.observations(Streamed):
+    for function, seen in (*analysis.observations(Streamed), *endpoint_streams(analysis)):
+        native = seen.generator is function
         for origin in seen.origins:
             providers = analysis.request_sessions(function, origin.name) if origin.kind == "param" else []
             if not providers or (seen.generator.key, function.key) in told:
                 continue
-            reason = _reason(analysis, seen.generator, {scope for _, scope in providers})
+            reason = _reason(analysis, seen.generator, {scope for _, scope in providers}, native)
             if not reason:
                 continue
             told.add((seen.generator.key, function.key))
@@ -582,10 +747,14 @@ def _used_inside(analysis: Analysis, told: set[tuple[str, str]]) -> Iterator[Dra
                 _first_use(analysis, seen.generator),
                 f"the stream of `{function.qualname}` uses the request's session {_through(origin)}: {reason}",
                 "open a short session inside the generator, after the last chunk it does not need",
-                "runs after the endpoint has returned",
+                "runs while the client reads" if native else "runs after the endpoint has returned",
                 (
                     step(provider.module.path, provider.facts.loc, f"{provider.name} provides the session"),
-                    step(function.module.path, seen.loc, f"{function.qualname} returns the stream"),
+                    *(
+                        ()
+                        if native
+                        else (step(function.module.path, seen.loc, f"{function.qualname} returns the stream"),)
+                    ),
                 ),
             )
 
@@ -595,18 +764,18 @@ def _through(origin: v.Origin) -> str:
     return f"through `{spelled(origin.root)}`" if origin.path else f"`{spelled(origin)}`"
 
 
-def _reason(analysis: Analysis, generator: Function, scopes: set[str]) -> str:
+def _reason(analysis: Analysis, generator: Function, scopes: set[str], native: bool) -> str:
     if "function" in scopes:
         return 'with scope="function" it is closed before the first chunk, and what the stream writes is lost'
+    if native:  # no version that closes early has such endpoints
+        return _HELD if _suspends_open(analysis, generator, set()) else ""
     known = fastapi.lifecycle(analysis.settings.versions.get("fastapi"))
     also = f" ({known.other})" if known.other else ""
     if known.early and not known.late:
         return f"{known.text} closes it before the first chunk, and what the stream writes is lost{also}"
     if known.early:
         return f"FastAPI 0.106-0.117 close it before the first chunk, and what the stream writes is lost{also}"
-    if _suspends_open(analysis, generator, set()):
-        return "its transaction stays open, and its connection taken, for as long as the client reads"
-    return ""
+    return _HELD if _suspends_open(analysis, generator, set()) else ""
 
 
 def _suspends_open(analysis: Analysis, generator: Function, seen: set[str]) -> bool:

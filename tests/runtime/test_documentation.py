@@ -1,16 +1,25 @@
-"""What docs/runtime names exists: tests, proofs, public names, metric series, pages."""
+"""What docs/runtime names exists: tests, proofs, public names, metric series, pages; and its first program runs."""
 
 from __future__ import annotations
 
 import ast
 import re
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import sessionlint.runtime as runtime
 from sessionlint.runtime import PrometheusMetrics
+from sessionlint.runtime.database import session_factory
+from sessionlint.runtime.open_units import OPEN_UNITS
+from tests.runtime.conftest import Database
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "runtime").glob("*.md"))
@@ -90,3 +99,63 @@ def test_files_can_be_copied():
             elif isinstance(node, ast.ImportFrom):
                 assert (node.module or "").split(".")[0] != "sessionlint" or node.level, path
                 assert node.level <= depth, path
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Message(Base):
+    __tablename__ = "quick_start_messages"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    chat_id: Mapped[str]
+    role: Mapped[str]
+    content: Mapped[str]
+
+
+class NewMessage(BaseModel):
+    text: str
+
+
+async def llm(text: str) -> AsyncIterator[str]:
+    for word in text.split():
+        if word == "boom":
+            raise ConnectionError("the model is gone")
+        yield word
+
+
+@pytest.fixture
+def quick_start(database: Database) -> Iterator[dict[str, Any]]:
+    """The names that the first program of the page defines, run as it stands but for the address of its database."""
+    page = (ROOT / "docs" / "runtime" / "README.md").read_text()
+    code = page.partition("```python\n")[2].partition("```")[0]
+    address = 'url="postgresql+asyncpg://..."'
+    assert address in code
+    code = code.replace(address, f"url={database.settings.url!r}")
+    # FastAPI looks annotations up in the module.
+    module = ModuleType("quick_start")
+    module.__dict__.update(NewMessage=NewMessage, Message=Message, llm=llm)
+    exec(compile(code, "docs/runtime/README.md", "exec"), module.__dict__)
+    yield module.__dict__
+    OPEN_UNITS.reopen()
+    session_factory.configure(bind=None)
+
+
+@pytest.mark.asyncio
+async def test_the_program_on_the_first_page(quick_start: dict[str, Any], database: Database):
+    async with database.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+        await connection.run_sync(Base.metadata.create_all)
+    app = quick_start["app"]
+    transport = httpx.ASGITransport(app=app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        answer = await client.post("/chats/1/messages", json={"text": "two words"})
+        assert answer.text == 'data: {"piece": "two"}\n\ndata: {"piece": "words"}\n\nevent: end\ndata: \n\n'
+        failed = await client.post("/chats/2/messages", json={"text": "then boom"})
+        assert failed.text == 'data: {"piece": "then"}\n\nevent: error\ndata: {"error": "internal"}\n\n'
+        assert (await client.get("/health/ready")).status_code == 200
+    rows = database.rows("SELECT chat_id, role, content FROM quick_start_messages ORDER BY id")
+    assert rows == [("1", "user", "two words"), ("1", "assistant", "twowords"), ("2", "user", "then boom")]
+    if database.server is not None:
+        assert database.rows("SELECT 1 FROM pg_stat_activity WHERE application_name = 'chat'") == [], "all given back"

@@ -16,6 +16,7 @@ import httpx
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI
 from fastapi.responses import StreamingResponse
+from fastapi.sse import EventSourceResponse
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -383,6 +384,35 @@ async def a_stream_after_the_transaction() -> None:
                 yield name
 
         return StreamingResponse(lines())
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        assert "end" in (await http.get("/items")).text
+
+
+async def an_endpoint_that_yields_inside_a_transaction() -> None:
+    app = FastAPI()
+
+    @app.get("/items", response_class=EventSourceResponse)
+    async def items(db: Db) -> AsyncIterator[str]:
+        for item in await db.scalars(sa.select(Item)):
+            yield item.name
+        yield "end"  # SES502
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        assert "end" in (await http.get("/items")).text
+
+
+async def an_endpoint_that_yields_between_transactions() -> None:
+    app = FastAPI()
+
+    @app.get("/items", response_class=EventSourceResponse)
+    async def items() -> AsyncIterator[str]:
+        for name in ("one", "two", "end"):  # the next transaction is open when the chunk before it is sent
+            async with open_session.begin() as db:
+                db.add(Item(name=name))
+                await db.flush()
+                await asyncio.sleep(0)
+            yield name
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
         assert "end" in (await http.get("/items")).text

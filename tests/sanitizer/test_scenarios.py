@@ -107,6 +107,7 @@ def test_everything_is_put_back() -> None:
     watched += [(sessionmaker, "__init__"), (async_sessionmaker, "__init__")]
     if "httpx" in sys.modules:
         watched.append((sys.modules["httpx"].AsyncClient, "send"))
+    watched.append((importlib.import_module("fastapi.routing"), "format_sse_event"))
     before = [vars(owner).get(name) for owner, name in watched]
     with Sanitizer(OPTIONS):
         assert [vars(owner).get(name) for owner, name in watched] != before

@@ -25,7 +25,16 @@ from sessionlint.project.frameworks import fastapi
 CODES = ("SES212",)
 ORDER = 85
 _NEEDS_IT_LONGER = frozenset(
-    {"StreamingResponse", "EventSourceResponse", "BackgroundTasks", "BackgroundTask", "WebSocket", "add_task"}
+    {
+        "StreamingResponse",
+        "EventSourceResponse",
+        "SafeStreamingResponse",
+        "EventStreamResponse",
+        "BackgroundTasks",
+        "BackgroundTask",
+        "WebSocket",
+        "add_task",
+    }
 )
 
 

@@ -1,20 +1,22 @@
-"""Replaces methods for a while and puts back exactly what stood there; for the few things that have no event."""
+"""Replaces methods and functions for a while and puts back exactly what stood there; for the few things that have no event."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 Replacement = Callable[[Callable[..., Any]], Callable[..., Any]]
+Owner = type | ModuleType
 
 
 class Patches:
-    """The replaced methods of one sanitizer."""
+    """What one sanitizer has replaced."""
 
     def __init__(self) -> None:
-        self._done: dict[tuple[type, str], tuple[bool, Any]] = {}
+        self._done: dict[tuple[Owner, str], tuple[bool, Any]] = {}
 
-    def replace(self, owner: type, name: str, replacement: Replacement) -> None:
+    def replace(self, owner: Owner, name: str, replacement: Replacement) -> None:
         """Put ``replacement(original)`` in the place of ``owner.name``; a second call for it changes nothing."""
         if (owner, name) in self._done:
             return

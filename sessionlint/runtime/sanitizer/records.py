@@ -21,9 +21,13 @@ Task = asyncio.Task[object]
 
 @dataclass(eq=False)
 class RequestRecord:
-    """One HTTP request, from the first byte of the scope to the end of the application."""
+    """One HTTP request, from the first byte of the scope to the end of the application.
+
+    ``encoded_ahead``: its chunks pass a queue, so that one is sent after its generator has gone on.
+    """
 
     path: str
+    encoded_ahead: bool = False
     commits: list[Site] = field(default_factory=list)
     reported: bool = False
 

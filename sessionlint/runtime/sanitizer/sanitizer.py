@@ -20,7 +20,7 @@ from .options import SanitizerOptions
 from .patches import Patches
 from .records import SessionRecord, TransactionRecord
 from .stacks import Site, StackReader
-from .streams import watched
+from .streams import watch_event_encoder, watched
 from .violations import Spot, Step, Violation, statement_at
 
 _Method = Callable[..., Any]
@@ -204,3 +204,4 @@ class Sanitizer:
             return call
 
         self.patches.replace(Starlette, "__call__", calling)
+        watch_event_encoder(self)

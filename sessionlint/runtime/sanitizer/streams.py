@@ -6,6 +6,7 @@ frameworks add the middleware by hand.
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -49,15 +50,45 @@ async def watched(sanitizer: Sanitizer, app: Application, scope: Message, receiv
 
     async def looking(message: Message) -> None:
         if message["type"] == "http.response.body" and message.get("more_body") and message.get("body"):
-            for transaction in sanitizer.open_transactions():
-                if transaction.request is request and not transaction.external:
-                    _report(sanitizer, transaction)
+            if not request.encoded_ahead:
+                _look(sanitizer, request)
         await send(message)
 
     try:
         await app({**scope, _MARK: request}, receive, looking)
     finally:
         current_request.reset(token)
+
+
+def watch_event_encoder(sanitizer: Sanitizer) -> None:
+    """FastAPI sends the events of a path operation that yields through a queue (0.135 and newer): looked at is the
+    moment it encodes one, with the generator at its ``yield``."""
+    try:
+        from fastapi import routing
+    except ImportError:
+        return
+    if not hasattr(routing, "format_sse_event"):
+        return
+
+    def looking(original: Callable[..., bytes]) -> Callable[..., bytes]:
+        @functools.wraps(original)
+        def encode(*args: Any, **keywords: Any) -> bytes:
+            request = current_request.get()
+            if request is not None:
+                request.encoded_ahead = True
+                _look(sanitizer, request)
+            return original(*args, **keywords)
+
+        return encode
+
+    sanitizer.patches.replace(routing, "format_sse_event", looking)
+
+
+def _look(sanitizer: Sanitizer, request: RequestRecord) -> None:
+    """A chunk of this request is handed out now."""
+    for transaction in sanitizer.open_transactions():
+        if transaction.request is request and not transaction.external:
+            _report(sanitizer, transaction)
 
 
 def _report(sanitizer: Sanitizer, transaction: TransactionRecord) -> None:
@@ -88,13 +119,18 @@ def _yielding(reader: StackReader, transaction: TransactionRecord) -> Site | Non
 
 
 def _body_iterator() -> object | None:
-    """What the response that is being sent iterates over: Starlette keeps it as ``body_iterator``."""
+    """What is iterated over: Starlette's response keeps it as ``body_iterator``, FastAPI's producer of events in a
+    variable."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         response = frame.f_locals.get("self") if frame.f_code.co_varnames[:1] == ("self",) else None
         body: object | None = getattr(response, "body_iterator", None)
         if body is not None:
             return body
+        if frame.f_globals.get("__name__") == "fastapi.routing":
+            for value in frame.f_locals.values():
+                if isinstance(value, AsyncGeneratorType):
+                    return value
         frame = frame.f_back
     return None
 
