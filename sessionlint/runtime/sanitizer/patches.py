@@ -1,4 +1,4 @@
-"""Replaces methods and functions for a while and puts back exactly what stood there; for the few things that have no event."""
+"""Replaces methods and functions for a while and puts them back exactly; for the few things that have no event."""
 
 from __future__ import annotations
 
