@@ -45,6 +45,7 @@ class Document:
         if text.encode(self.encoding) != source:
             raise Uneditable(f"its bytes cannot be written back exactly as {self.encoding}")
         self._starts = [0, *(m.end() for m in _LINE_END.finditer(text))]
+        self._by_kind: dict[type[ast.AST] | tuple[type[ast.AST], ...], list[ast.AST]] = {}
 
     @cached_property
     def tree(self) -> ast.Module:
@@ -206,8 +207,13 @@ class Document:
         """The innermost node of a kind that covers a place."""
         first, last = self.offset(place.line, place.column), self.offset(place.end_line, place.end_column)
         best: _Node | None = None
-        for node in self.nodes:
-            if isinstance(node, kind) and self.start(node) <= first and last <= self.end(node):
+        if kind not in self._by_kind:
+            self._by_kind[kind] = [node for node in self.nodes if isinstance(node, kind)]
+        for node in self._by_kind[kind]:
+            if not _lines_cover(node, place):
+                continue
+            assert isinstance(node, kind)
+            if self.start(node) <= first and last <= self.end(node):
                 if best is None or self.end(node) - self.start(node) <= self.end(best) - self.start(best):
                     best = node
         return best
@@ -253,3 +259,10 @@ class Document:
             for t in self.tokens
             if t.type == tokenize.COMMENT
         }
+
+
+def _lines_cover(node: ast.AST, place: s.Loc | Place) -> bool:
+    """Whether a node's lines, decorators included, hold a place; quick, because offsets of every node are not."""
+    decorators = getattr(node, "decorator_list", None)
+    first = decorators[0].lineno if decorators else getattr(node, "lineno", 0)
+    return bool(first <= place.line and place.end_line <= getattr(node, "end_lineno", 0))
