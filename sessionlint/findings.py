@@ -89,11 +89,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A call that received a session and whose target could not be determined."""
+    """A call that received a session and could not be followed; ``package`` is whose code it is, if known."""
 
     place: Place
     call: str
     reason: str
+    package: str = ""
 
 
 @dataclass(frozen=True, slots=True)

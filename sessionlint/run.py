@@ -223,7 +223,9 @@ def _check(request: Request, project: Project, started: float) -> Outcome:
     analysis = found.analysis
     beliefs = analysis.beliefs
     if not beliefs.versions:
-        beliefs = replace(beliefs, versions=tuple(str(one) for one in project.settings.versions.values()))
+        beliefs = replace(
+            beliefs, versions=tuple(str(one) for one in project.settings.versions.values() if one.spec or one.exact)
+        )
     report = Report(
         findings=marked(found.verdicts.findings, analysis, project.sources)
         if request.ask_fixers

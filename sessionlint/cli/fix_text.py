@@ -85,6 +85,8 @@ def _count(done: Repaired, diff: bool) -> str:
     files = len(outcome.changed)
     verb = "Would repair" if diff else "Repaired"
     left = f", {_number(len(done.left), 'finding')} left" if done.left else ", none left"
+    if not done.left and not fixed:
+        return "Nothing to repair."
     if not fixed:
         return f"{verb} nothing{left}."
     return f"{verb} {_number(fixed, 'finding')} in {_number(files, 'file')}{left}."

@@ -119,10 +119,14 @@ def _unresolved(analysis: Analysis) -> str:
         return "every call that receives a session is resolved\n"
     groups: dict[str, list[Unresolved]] = {}
     for one in analysis.unresolved:
-        groups.setdefault(_receiver(one), []).append(one)
+        groups.setdefault(f"package {one.package}" if one.package else _receiver(one), []).append(one)
     out = []
-    for receiver, calls in sorted(groups.items(), key=lambda row: (-len(row[1]), row[0])):
+    for receiver, calls in sorted(groups.items(), key=lambda row: (bool(row[1][0].package), -len(row[1]), row[0])):
         number = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
+        if calls[0].package:
+            out.append(f"{number} of the {receiver}, which is not read: nothing is said of sessions given to it\n")
+            out.extend(f"  {one.place} {one.call}\n" for one in calls)
+            continue
         advice = f"through `{receiver}`: annotate it with its class where it is assigned or received"
         if receiver.endswith("()"):
             what = "call a method instead of a stored function" if "." in receiver else "import it by name"

@@ -26,8 +26,16 @@ def beliefs_of(analysis: Analysis) -> Beliefs:
         tuple(sorted(c.name for c in classes if analysis.is_repository(c) or _works_as_repository(analysis, c))),
         tuple(sorted(c.name for c in analysis.tables.models.values() if not c.module.is_test)),
         sum(1 for k in analysis.entries.kinds.values() if k != "test"),
-        tuple(str(r) for r in analysis.settings.versions.values()),
+        tuple(_versions(analysis)),
     )
+
+
+def _versions(analysis: Analysis) -> Iterator[str]:
+    """The versions to judge by; nothing of a library that is neither declared nor imported."""
+    used = {b.module.partition(".")[0] for m in analysis.table.modules.values() for b in m.facts.imports}
+    for name, version in analysis.settings.versions.items():
+        if version.spec or version.exact or name in used:
+            yield str(version)
 
 
 def _factories(analysis: Analysis, classes: list[sym.Class]) -> set[str]:

@@ -614,7 +614,7 @@ class Calls:
             frame.closing.leaves(self._held(call, state))
         if not self._catalog.is_harmless(dotted):
             frame.tracking.outside(call, state)
-            self._unresolved(call, state)
+            self._unresolved(call, state, dotted.partition(".")[0])
         return [state]
 
     def waits(self, dotted: str, call: s.Call, state: State) -> None:
@@ -690,7 +690,7 @@ class Calls:
         for origin in origins:
             frame.update(state, origin, frame.transaction(state, origin).give_away())
 
-    def _unresolved(self, call: s.Call, state: State) -> None:
+    def _unresolved(self, call: s.Call, state: State, package: str = "") -> None:
         """A call nobody can follow: what it was given is no longer ours to judge."""
         frame = self._frame
         frame.may_fail(state)
@@ -701,7 +701,8 @@ class Calls:
             if isinstance(receiver, (v.Instance, v.Session)):
                 held |= self._infer.holds(receiver)
         if held:
-            frame.engine.note_unresolved(frame.function, call)
+            frame.engine.note_unresolved(frame.function, call, package)
+            frame.event(call.loc, "unknown", f"{sym.dotted_text(call.func) or 'call'}() is given the session")
             self._taint(held, state)
 
 

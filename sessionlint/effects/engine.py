@@ -65,16 +65,15 @@ class Engine:
     def unresolved(self) -> tuple[Unresolved, ...]:
         return tuple(sorted(self._unresolved.values(), key=lambda u: u.place))
 
-    def note_unresolved(self, function: sym.Function, call: Call) -> None:
-        """Count a call that was given a session and could not be followed."""
+    def note_unresolved(self, function: sym.Function, call: Call, package: str = "") -> None:
+        """Count a call that was given a session and could not be followed, to a ``package`` or nobody knows where."""
         if function.module.is_test:
             return
         key = (function.module.path, call.loc)
         if key not in self._unresolved:
             text = sym.dotted_text(call.func) or sym.last_name(call.func) or "call"
-            self._unresolved[key] = Unresolved(
-                Place(function.module.path, *call.loc), f"{text}()", "its target could not be determined"
-            )
+            reason = f"it leads into the package {package}" if package else "its target could not be determined"
+            self._unresolved[key] = Unresolved(Place(function.module.path, *call.loc), f"{text}()", reason, package)
 
     @cached_property
     def autoflush(self) -> str:

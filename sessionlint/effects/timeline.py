@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 _MAX_TIMELINE_DEPTH = 12
 _MAX_TIMELINE_LINES = 600
 #: kinds of timeline events that concern a session or keep one waiting
-_TOUCHING = frozenset({"open", "read", "write", "flush", "commit", "rollback", "close", "await", "stream", "spawn"})
+_TOUCHING = frozenset(
+    {"open", "read", "write", "flush", "commit", "rollback", "close", "await", "stream", "spawn", "unknown"}
+)
 
 
 @dataclass(frozen=True, slots=True)

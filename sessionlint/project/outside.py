@@ -64,7 +64,7 @@ def call_outside(infer: Inference, dotted: str, args: tuple[v.Value, ...], keywo
     if verb is not None:
         return _statement(verb, args)
     if sqlalchemy.is_extension(dotted):
-        return v.ExternalObject("flask_sqlalchemy.SQLAlchemy")
+        return v.ExternalObject(sqlalchemy.EXTENSION)
     name = dotted.rpartition(".")[2]
     if dotted in _CONTEXT_MAKERS and args and isinstance(args[0], v.FunctionRef):
         return v.FunctionRef(args[0].function, args[0].receiver, args[0].cells, "contextmanager")
@@ -216,7 +216,7 @@ def _queried(args: tuple[v.Value, ...]) -> sym.Class | None:
 def object_attribute(value: v.Value, attr: str) -> v.Value:
     """``value.attr`` of an object that is no project class: methods of sessions, factories, results."""
     if isinstance(value, v.ExternalObject):
-        if value.dotted == "flask_sqlalchemy.SQLAlchemy":
+        if value.dotted == sqlalchemy.EXTENSION:
             if attr == "session":
                 return EXTENSION_SESSION
             if attr in _OR_404:

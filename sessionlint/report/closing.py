@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from sessionlint.findings import Beliefs, FixSafety, Report, Severity
-from sessionlint.report.context import Context
+from sessionlint.report.context import Context, count
 
 MANY = 20
 """Findings of one rule that are no longer single faults but a habit, or a policy the tool was not told."""
@@ -20,12 +20,12 @@ def found(report: Report) -> str:
         )
     kinds = Counter(one.severity for one in findings)
     words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
-    parts = ", ".join(_count(kinds[severity], word) for severity, word in words.items() if kinds[severity])
+    parts = ", ".join(count(kinds[severity], word) for severity, word in words.items() if kinds[severity])
     files = len({one.place.file for one in findings})
     fixable = sum(1 for one in findings if one.fix is FixSafety.SAFE)
     fixes = f" [*] {fixable} may be repaired by sessionlint fix." if fixable else ""
     new = "new " if report.difference or report.accepted else ""
-    head = f"Found {_count(len(findings), new + 'finding')} ({parts}) in {_count(files, 'file')}.{fixes}"
+    head = f"Found {count(len(findings), new + 'finding')} ({parts}) in {count(files, 'file')}.{fixes}"
     return head + (_left_out(report) if new else "")
 
 
@@ -38,7 +38,7 @@ def _left_out(report: Report) -> str:
     if report.accepted:
         parts.append(f"{len(report.accepted)} accepted by the baseline")
     if report.suppressed:
-        parts.append(f"{_count(len(report.suppressed), 'finding')} suppressed")
+        parts.append(f"{count(len(report.suppressed), 'finding')} suppressed")
     return "".join(f" {part}." for part in parts)
 
 
@@ -47,8 +47,8 @@ def checked(report: Report, seconds: str) -> str:
     summary = report.summary
     unparsed = f", {summary.unparsed} could not be parsed" if summary.unparsed else ""
     calls = summary.unresolved_calls
-    unresolved = f" {_count(calls, 'call')} unresolved: sessionlint show unresolved" if calls else ""
-    head = f"Checked {_count(summary.files, 'file')} ({summary.analysed} analysed{unparsed})"
+    unresolved = f" {count(calls, 'call')} unresolved: sessionlint show unresolved" if calls else ""
+    head = f"Checked {count(summary.files, 'file')} ({summary.analysed} analysed{unparsed})"
     return f"{head} in {seconds} s.{unresolved}"
 
 
@@ -59,8 +59,8 @@ def believed(beliefs: Beliefs) -> str:
         _named(beliefs.shared_sessions, "shared session", "shared sessions") if beliefs.shared_sessions else "",
         _named(beliefs.providers, "provider", "providers"),
         _named(beliefs.units_of_work, "unit of work", "units of work") if beliefs.units_of_work else "",
-        _count(len(beliefs.repositories), "repository", "repositories"),
-        _count(len(beliefs.models), "model"),
+        count(len(beliefs.repositories), "repository", "repositories"),
+        count(len(beliefs.models), "model"),
     ]
     versions = "; " + ", ".join(beliefs.versions) if beliefs.versions else ""
     return ", ".join(part for part in parts if part) + versions
@@ -71,7 +71,7 @@ def unknown(beliefs: Beliefs) -> str:
     if beliefs.factories or beliefs.shared_sessions or beliefs.providers or not beliefs.models:
         return ""
     return (
-        "no session factory or provider was recognised, so little can be said: "
+        "no session factory or provider was recognised, so nothing is said about code that opens sessions: "
         'name yours in the configuration, e.g. session-factories = ["app.db.open_session"]'
     )
 
@@ -89,16 +89,16 @@ def many(report: Report, context: Context) -> list[str]:
     counts = Counter(one.code for one in report.findings)
     texts = {rule.code: rule for rule in context.rules()} if max(counts.values(), default=0) >= MANY else {}
     out = []
-    for code, count in counts.most_common():
-        if count < MANY:
+    for code, number in counts.most_common():
+        if number < MANY:
             break
         folders = Counter(_folder(one.place.file) for one in report.findings if one.code == code)
         folder, inside = folders.most_common(1)[0]
-        most = f" ({inside} in {context.shown(folder)})" if folder and inside < count else ""
+        most = f" ({inside} in {context.shown(folder)})" if folder and inside < number else ""
         advice = texts[code].when_many if code in texts else ""
         first = advice or f"read what it means with `sessionlint explain {code}` and repair one"
         out.append(
-            f"{count} of them are {code}{most}. First: {first}; "
+            f"{number} of them are {code}{most}. First: {first}; "
             f'then accept the rest with `sessionlint baseline`, or leave the rule for later with ignore = ["{code}"].'
         )
     return out
@@ -110,8 +110,4 @@ def _folder(file: str) -> str:
 
 def _named(names: tuple[str, ...], one: str, many: str) -> str:
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return _count(len(names), one, many) + (f" ({shown})" if names else "")
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    return count(len(names), one, many) + (f" ({shown})" if names else "")

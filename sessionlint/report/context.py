@@ -87,3 +87,8 @@ class Context:
 def printable(text: str) -> str:
     """One line of text: line breaks and control characters (escape sequences too) are written out."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 finding``, ``2 findings``, ``0 factories``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

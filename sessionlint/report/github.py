@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sessionlint.findings import Finding, Report, Severity
-from sessionlint.report.context import Context, printable
+from sessionlint.report.context import Context, count, printable
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 _SUMMARY_ROWS = 200
@@ -51,16 +51,16 @@ def _property(text: str) -> str:
 def step_summary(report: Report, context: Context) -> str:
     """A Markdown table for ``$GITHUB_STEP_SUMMARY``."""
     if not report.findings:
-        return f"### sessionlint\n\nNo findings in {report.summary.files} files.\n"
+        return f"### sessionlint\n\nNo findings in {count(report.summary.files, 'file')}.\n"
     rows = [
         f"| {one.code} | {one.severity.value} | `{_cell(_path(one.place.file, context))}:{one.place.line}` "
         f"| {_cell(one.message)} |"
         for one in _errors_first(report)[:_SUMMARY_ROWS]
     ]
     left = len(report.findings) - len(rows)
-    more = f"\n{left} more findings are not listed here.\n" if left else ""
+    more = f"\n{count(left, 'more finding')} not listed here.\n" if left else ""
     table = "\n".join(["| rule | severity | place | message |", "| --- | --- | --- | --- |", *rows])
-    return f"### sessionlint: {len(report.findings)} findings\n\n{table}\n{more}"
+    return f"### sessionlint: {count(len(report.findings), 'finding')}\n\n{table}\n{more}"
 
 
 def _cell(text: str) -> str:

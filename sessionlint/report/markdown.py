@@ -9,7 +9,7 @@ import re
 from collections import Counter
 
 from sessionlint.findings import Finding, Report, Severity
-from sessionlint.report.context import Context, printable
+from sessionlint.report.context import Context, count, printable
 
 LONGEST = 60_000
 """Characters; a comment on GitHub holds 65 536."""
@@ -22,13 +22,13 @@ _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "
 def render(report: Report, context: Context) -> str:
     """A heading with the counts, a table per rule, then each finding with its path."""
     if not report.findings:
-        return f"## sessionlint\n\nNo findings in {_count(report.summary.files, 'file')}.\n"
+        return f"## sessionlint\n\nNo findings in {count(report.summary.files, 'file')}.\n"
     kinds = Counter(one.severity for one in report.findings)
-    told = ", ".join(_count(kinds[kind], word) for kind, word in _WORDS.items() if kinds[kind])
+    told = ", ".join(count(kinds[kind], word) for kind, word in _WORDS.items() if kinds[kind])
     rules = Counter((one.code, one.name) for one in report.findings)
     rows = sorted(rules.items(), key=lambda row: (-row[1], row[0]))
     out = [
-        f"## sessionlint: {_count(len(report.findings), 'finding')} ({told})\n\n",
+        f"## sessionlint: {count(len(report.findings), 'finding')} ({told})\n\n",
         "| rule | name | findings |\n| --- | --- | ---: |\n",
         *(f"| {code} | {name} | {count} |\n" for (code, name), count in rows),
     ]
@@ -37,7 +37,7 @@ def render(report: Report, context: Context) -> str:
         text = _finding(finding, context)
         room -= len(text)
         if room < 0:
-            out.append(f"\n{_count(len(report.findings) - shown, 'more finding')} left out: this text has a limit.\n")
+            out.append(f"\n{count(len(report.findings) - shown, 'more finding')} left out: this text has a limit.\n")
             break
         out.append(text)
     return "".join(out)
@@ -68,7 +68,3 @@ def code(text: str) -> str:
     fence = "`" * (max((len(run) for run in re.findall("`+", inside)), default=0) + 1)
     pad = " " if len(fence) > 1 else ""
     return f"{fence}{pad}{inside}{pad}{fence}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word if number == 1 else word + 's'}"

@@ -15,6 +15,7 @@ from sessionlint.effects.state import Link, Write
 from sessionlint.facts.shape import Loc
 from sessionlint.findings import FixSafety, Place, Severity, Step
 from sessionlint.project import values as v
+from sessionlint.project.outside import EXTENSION_SESSION
 from sessionlint.project.symbols import Class, Function, Module
 
 
@@ -79,7 +80,9 @@ def is_refused(seen: Swallowed) -> bool:
 
 
 def spelled(origin: v.Origin) -> str:
-    """A session as the function spells it: ``db``, ``self._db``."""
+    """A session as the function spells it: ``db``, ``self._db``; Flask-SQLAlchemy's as its documentation does."""
+    if origin == EXTENSION_SESSION.origin:
+        return "db.session"
     return str(origin) if origin.name != "*" else "the session"
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 #: packages whose classes count as SQLAlchemy's own
 PACKAGES = frozenset({"sqlalchemy", "sqlmodel", "flask_sqlalchemy", "quart_sqlalchemy"})
+#: what every object of Flask-SQLAlchemy's class is taken for
+EXTENSION = "flask_sqlalchemy.SQLAlchemy"
 
 _SYNC_SESSIONS = frozenset({"Session"})
 _ASYNC_SESSIONS = frozenset({"AsyncSession"})
