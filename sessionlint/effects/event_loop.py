@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 class Wait(NamedTuple):
-    """The first wait of a function: where in it, through which calls, and the session's call at the end."""
+    """The first wait of a function: where in it, through which calls, and the call at its end, in ``path``."""
 
     loc: Loc
     call: SessionCall
     chain: tuple[Link, ...]
+    path: str
 
 
 class Blocking:
@@ -34,7 +35,7 @@ class Blocking:
             return self._known[function.key]
         self._known[function.key] = None
         own = next(iter(self._analysis.session_calls.blocking(function)), None)
-        found = [Wait(own.loc, own, ())] if own is not None else []
+        found = [Wait(own.loc, own, (), function.module.path)] if own is not None else []
         for edge in self._analysis.result(function).edges:
             callee = self._analysis.table.functions.get(edge.callee)
             if edge.how != "call" or callee is None or callee.facts.is_async or callee.module.is_test:
@@ -42,7 +43,7 @@ class Blocking:
             inner = self.first(callee)
             if inner is not None:
                 link = Link(function.module.path, edge.loc, f"{callee.qualname}()")
-                found.append(Wait(edge.loc, inner.call, (link, *inner.chain)[:MAX_CHAIN]))
+                found.append(Wait(edge.loc, inner.call, (link, *inner.chain)[:MAX_CHAIN], inner.path))
         wait = min(found, key=lambda w: w.loc) if found else None
         self._known[function.key] = wait
         return wait

@@ -253,7 +253,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         yield Draft(
             function,
             seen.loc,
-            "a commit for each turn of the loop: a failure half-way leaves the first part done for good",
+            f"`{function.qualname}` commits in every turn of the loop: a failure half-way leaves the first part done for good",
             "commit once after the loop, commit batches, or open a short session for each independent item",
             "one COMMIT per item",
             (step(function.module.path, seen.loop, "the loop"),),

@@ -274,8 +274,8 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             continue
         name = _named(origins[0])
         if seen.kind == "background":
-            message = f"{name} is handed to `{seen.work}`, which runs after the response"
-            label = _after_response(analysis)
+            message = f"{name} is handed to `{seen.work}`, which runs after the response: {_after_response(analysis)}"
+            label = "runs when the request is over"
         else:
             message = f"{name} is handed to the task `{seen.work}`, which outlives the scope that closes it"
             label = "closed while the task still uses it; the closed session reopens and leaks"

@@ -50,7 +50,7 @@ from collections.abc import Iterator
 from sessionlint.effects import Analysis
 from sessionlint.effects.event_loop import Blocking
 from sessionlint.findings import Severity
-from sessionlint.rules.base import Draft, chain_steps
+from sessionlint.rules.base import Draft, chain_steps, step
 
 SEVERITY = Severity.WARNING
 DEFAULT = True
@@ -236,5 +236,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             f"{how} queries a sync session inside `async def {function.name}`, and the event loop waits for it",
             "use an AsyncSession, a plain `def`, or a thread",
             "blocks the event loop",
-            chain_steps(found.chain),
+            (*chain_steps(found.chain), step(found.path, found.call.loc, f"{receiver}.{found.call.method}()"))
+            if found.chain
+            else (),
         )
