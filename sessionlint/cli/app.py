@@ -6,6 +6,7 @@ Knows the commands by name only; each lives in its own file and loads what it ne
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -32,6 +33,9 @@ COMMANDS = (
 """In the order of the help; a command ``x`` is the function ``command`` of ``sessionlint.cli.x``."""
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
 class UsageProblem(Exception):
     """The user asked for something that cannot be; the message says what and what to do instead."""
 
@@ -49,6 +53,8 @@ def run(words: list[str]) -> int:
     except Exception as error:
         if os.environ.get("SESSIONLINT_DEBUG") == "1":
             raise
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return _say(f"error: cannot write: {error.strerror}", USAGE)
         return _say(f"internal error: {_describe(error)}\nSESSIONLINT_DEBUG=1 shows the traceback", INTERNAL)
 
 

@@ -313,3 +313,12 @@ def test_broken_pipe_is_quiet(tmp_path):
 def test_help(cli):
     ran = cli("--help")
     assert ran.code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_no_fault_of_ours(write):
+    folder = write({"pyproject.toml": "", "app.py": "from sqlalchemy import nothing\nx = (\n"})
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "sessionlint", "check", "--no-cache"]
+        ran = subprocess.run(words, cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ran.returncode, ran.stderr.splitlines()[-1]) == (2, "error: cannot write: No space left on device")

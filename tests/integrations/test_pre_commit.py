@@ -13,6 +13,8 @@ import pytest
 
 from tests.adoption.conftest import CLEAN, MODELS, PROJECT, REPOSITORY
 from tests.adoption.test_touching import DB, ROUTES, SERVICE, STORE
+from tests.fixes.test_bad_input import FACTORY, MAIN
+from tests.fixes.test_bad_input import STORE as STORE_OF_UPLOADS
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("sessionlint", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".pre-commit-hooks.yaml")
@@ -126,6 +128,28 @@ def test_changed_files_and_the_paths_through_them(repository):
     assert ran.returncode == 1
     assert "app/main.py:7:" in said and "SES301" in said, "the place is elsewhere, a step is in the staged file"
     assert "SES201" not in said
+
+
+def test_repairs_stop_the_commit_until_they_are_staged(repository, tmp_path):
+    files = {"pyproject.toml": "", "app/store.py": STORE_OF_UPLOADS, "app/services.py": FACTORY, "app/main.py": MAIN}
+    ran = repository({**files, ".gitignore": ".sessionlint_cache/\n"}, "sessionlint-fix")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "files were modified by this hook" in ran.stdout + ran.stderr
+    assert (tmp_path / "app/services.py").read_text() != FACTORY
+    assert repository({}).returncode == 0
+
+
+def test_the_configuration_of_the_same_commit_counts(repository):
+    """A staged option decides about that very commit; ``sessionlint-changed`` then reports every file."""
+    old = {
+        **PROJECT,
+        ".gitignore": ".sessionlint_cache/\n",
+        "pyproject.toml": '[tool.sessionlint]\nignore = ["SES2"]\n',
+    }
+    assert repository(old, "sessionlint-changed").returncode == 0
+    ran = repository({"pyproject.toml": "[tool.sessionlint]\n"})
+    assert ran.returncode == 1
+    assert "app/users.py:12:" in ran.stdout + ran.stderr
 
 
 def test_a_hook_outside_a_repository(tmp_path):
