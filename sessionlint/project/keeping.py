@@ -49,6 +49,22 @@ def takes_out(function: sym.Function, container: str) -> bool:
     )
 
 
+def removers(keeper: sym.Function, container: str) -> frozenset[str]:
+    """Names of the functions beside ``keeper`` (of its class, else of its module) that take entries out again."""
+    owner, name = keeper.owner, container.rpartition(".")[2]
+    if owner is None:
+        beside, spellings = list(keeper.module.functions.values()), [container]
+    else:
+        beside, spellings = list(owner.methods.values()), [f"{start}.{name}" for start in ("cls", "self", owner.name)]
+    return frozenset(f.name for f in beside if any(takes_out(f, spelling) for spelling in spellings))
+
+
+def calls_finally(function: sym.Function, names: frozenset[str]) -> bool:
+    """Whether a ``finally`` of the function calls something of one of these names."""
+    finals = (stmt.final for stmt in function.statements if isinstance(stmt, s.Try))
+    return any(sym.last_name(call.func) in names for final in finals for call in sym.calls(final))
+
+
 def disposes(function: sym.Function) -> bool:
     """Whether the function names ``dispose``."""
     return any(isinstance(e, s.Attribute) and e.attr == "dispose" for e in function.expressions)

@@ -23,7 +23,8 @@ finds none.
 ## Instead
 
 Keep what has no session; build what has one anew for each request: `return Service(Repo(db))`. It is cheap. If
-something must live long, let it keep the session *factory* and open a short scope for each piece of work.
+something must live long, let it keep the session *factory* and open a short scope for each piece of work. What everybody
+who has it kept takes out again in a `finally` (a tracker of open sessions) is not reported.
 
 ## Fix safety
 
@@ -55,6 +56,7 @@ from sessionlint.effects.observations import Escaped, Stored
 from sessionlint.findings import Severity, Step
 from sessionlint.project import values as v
 from sessionlint.project.containers import captured_sessions
+from sessionlint.project.keeping import calls_finally, removers
 from sessionlint.project.lifetimes import Reason
 from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, callers_steps, spelled, step
@@ -537,6 +539,8 @@ def _stored(analysis: Analysis, function: Function, seen: Stored) -> Draft | Non
         if known is None:
             return None
         reasons = known
+    elif _is_taken_out_again(analysis, function, seen.target):
+        return None
     elif kind == "global":
         reasons = (Reason(function.module.path, seen.loc, f"`{seen.target}` is a module global"),)
     elif kind == "class":
@@ -551,6 +555,14 @@ def _stored(analysis: Analysis, function: Function, seen: Stored) -> Draft | Non
         "every later request works in the first one's session",
         (*_origin_steps(analysis, function), *(step(r.path, r.loc, r.text) for r in reasons)),
     )
+
+
+def _is_taken_out_again(analysis: Analysis, function: Function, target: str) -> bool:
+    """Whether everybody who has something kept takes it out in a ``finally``: ``track(db)`` ... ``untrack(key)``."""
+    container = target.partition("[")[0]
+    names = removers(function, container)
+    users = {caller.key: caller for caller, _, how in analysis.callers.get(function.key, ()) if how == "call"}
+    return bool(names and users) and all(calls_finally(user, names) for user in users.values())
 
 
 def _is_sure(analysis: Analysis, origin: v.Origin, function: Function) -> bool:
