@@ -193,14 +193,17 @@ async def test_a_commit_that_fails_is_no_commit(database: Database, observed: Re
 
 @pytest.mark.parametrize("backend", POSTGRESQL)
 async def test_killed_connections_and_cancellations(database: Database, observed: Recorder):
+    flushed = asyncio.Event()
+
     async def stream() -> None:
         async with database.unit() as uow:
             uow.session.add(Conversation(id="x"))
             await uow.flush()
+            flushed.set()
             await asyncio.sleep(30)
 
     task = asyncio.ensure_future(stream())
-    await asyncio.sleep(0.1)
+    await flushed.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

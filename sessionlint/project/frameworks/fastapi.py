@@ -9,6 +9,9 @@ The code after the ``yield`` of a dependency runs
 | 0.118 - 0.120 | after the response was sent | not available | run before it |
 | 0.121 and later | after the response was sent | before the response is sent | run before it (default scope) |
 
+A path operation that yields (0.134 and later; events from 0.135 on) is the sending of its response: the default scope
+ends after its last chunk, ``scope="function"`` before its first.
+
 Sources: the release notes of 0.106.0, 0.118.0 and 0.121.0 (https://fastapi.tiangolo.com/release-notes/), "Dependencies
 with yield and ..." in https://fastapi.tiangolo.com/advanced/advanced-dependencies/, and the pull requests
 https://github.com/fastapi/fastapi/pull/10831 (0.106), https://github.com/fastapi/fastapi/pull/14099 (0.118) and
