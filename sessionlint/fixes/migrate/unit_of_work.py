@@ -8,16 +8,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from sessionlint.findings import FixSafety
+from sessionlint.findings import FixSafety, Step
 from sessionlint.fixes.document import Uneditable
 from sessionlint.fixes.edits import Group, Refusal
 from sessionlint.fixes.migrate.outside_callers import SharedUnitPlan
-from sessionlint.fixes.migrate.stream_migration import StreamMigration
+from sessionlint.fixes.migrate.stream_migration import TITLE, StreamMigration
 from sessionlint.fixes.migrate.unit_class import UNIT, unit_class
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.proposals import Proposals
 from sessionlint.fixes.sources import Refused, Source
-from sessionlint.fixes.streams.stream_entries import StreamEntry, reached, stream_entries
+from sessionlint.fixes.streams.stream_entries import StreamEntry, reached, stream_entries, yielding_endpoints
 from sessionlint.project import symbols as sym
 
 
@@ -37,11 +37,19 @@ def propose(program: Program, wanted: Callable[[StreamEntry], bool]) -> Proposal
             refusals.extend(refused)
             if not refused and migration.kind:
                 ready.append(migration)
+    refusals.extend(_yields_itself(entry) for entry in yielding_endpoints(program) if wanted(entry))
     for together in _sharing(ready):
         proposal = _together(program, together, entries)
         groups.extend([proposal] if isinstance(proposal, Group) else [])
         refusals.extend(proposal if isinstance(proposal, list) else [])
     return Proposals(tuple(groups), tuple(refusals))
+
+
+def _yields_itself(entry: StreamEntry) -> Refusal:
+    """An endpoint that FastAPI iterates has its session from the signature that the framework reads."""
+    title = f"{entry.place.file}:{entry.place.line} `{entry.function.qualname}`: {TITLE}"
+    reason = "the endpoint yields itself: open the unit inside it by hand, and decorate it with `safe_stream`"
+    return Refusal((), title, reason, (Step(entry.place, "FastAPI hands what it yields to the client"),))
 
 
 def _together(program: Program, migrations: list[StreamMigration], entries: list[StreamEntry]) -> Group | list[Refusal]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sessionlint.effects import Analysis
+from sessionlint.effects.endpoint_streams import endpoint_streams
 from sessionlint.effects.observations import Streamed
 from sessionlint.findings import Place
 from sessionlint.fixes.program import Program
@@ -40,6 +41,14 @@ def stream_entries(program: Program) -> Iterator[StreamEntry]:
         streamed = seen if known is None or seen.origins else known.streamed
         found[place] = StreamEntry(function, generators, streamed, place)
     yield from sorted(found.values(), key=lambda e: e.place)
+
+
+def yielding_endpoints(program: Program) -> Iterator[StreamEntry]:
+    """Endpoints that yield themselves and use a session of the request."""
+    analysis = program.analysis
+    for function, seen in endpoint_streams(analysis):
+        if any(o.kind == "param" and analysis.request_sessions(function, o.name) for o in seen.origins):
+            yield StreamEntry(function, (function,), seen, analysis.place(function, seen.loc))
 
 
 def reached(analysis: Analysis, generator: sym.Function) -> dict[str, sym.Function]:
