@@ -307,10 +307,10 @@ class Calls:
         # which implementation it is, is not known: what only some of them wait for is not said of the call
         waits = all(frame.engine.result(one).summary.waits for one in targets)
         for one in targets[:_MAX_TARGETS]:
-            summary = frame.engine.result(one).summary
+            bound = _as_implementation(one, function, binding)
+            summary = frame.engine.summary(one, bound)
             if not waits:
                 summary = replace(summary, waits=())
-            bound = _as_implementation(one, function, binding)
             frame.edge(one, loc, "call")
             if summary.touches or summary.exposures or summary.opens:
                 frame.event(loc, "call", one.qualname, one.key)

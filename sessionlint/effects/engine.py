@@ -6,14 +6,15 @@ by place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from functools import cached_property
 
 from sessionlint.effects import catalog
+from sessionlint.effects.collaborators import Collaborators
 from sessionlint.effects.interpreter import Frame
 from sessionlint.effects.slow import Slow
 from sessionlint.effects.state import State, Transaction, Write
-from sessionlint.effects.summary import Result
+from sessionlint.effects.summary import Result, Summary
 from sessionlint.facts.shape import Call, Constant, Expr, Loc
 from sessionlint.findings import Place, Unresolved
 from sessionlint.project import symbols as sym
@@ -28,33 +29,51 @@ class Engine:
         self.infer = infer
         self.catalog = catalog.load()
         self.slow = Slow(slow_awaits, self.catalog.slow)
-        self._results: dict[str, Result] = {}
-        self._running: dict[str, bool] = {}
+        self._results: dict[Hashable, Result] = {}
+        self._running: dict[Hashable, bool] = {}
         self._unresolved: dict[tuple[str, Loc], Unresolved] = {}
         self._at_hand: dict[str, v.Origin | None] = {}
         self._units: dict[str, str] = {}
 
     def result(self, function: sym.Function) -> Result:
         """The interpretation of a function; of one that is being interpreted, what is known so far."""
-        known = self._results.get(function.key)
+        return self._solved(function, function.key, {})
+
+    def summary(self, function: sym.Function, binding: Mapping[str, v.Value]) -> Summary:
+        """What a call with these arguments does.
+
+        A method of an object that was built with certain implementations of its interfaces is run with those.
+        """
+        receiver = binding.get(function.receiver) if function.receiver is not None else None
+        built = self.collaborators.of(function, receiver)
+        if built is None or function.receiver is None:
+            return self.result(function).summary
+        return self._solved(function, (function.key, built), {function.receiver: built}).summary
+
+    @cached_property
+    def collaborators(self) -> Collaborators:
+        return Collaborators(self.infer)
+
+    def _solved(self, function: sym.Function, key: Hashable, env: dict[str, v.Value]) -> Result:
+        known = self._results.get(key)
         if known is not None:
-            if function.key in self._running:
-                self._running[function.key] = True
+            if key in self._running:
+                self._running[key] = True
             return known
-        self._results[function.key] = Result(function)
-        self._running[function.key] = False
-        result = self._interpret(function)
-        if self._running[function.key]:
-            self._results[function.key] = result
-            result = self._interpret(function)
-        del self._running[function.key]
-        self._results[function.key] = result
+        self._results[key] = Result(function)
+        self._running[key] = False
+        result = self._interpret(function, env)
+        if self._running[key]:
+            self._results[key] = result
+            result = self._interpret(function, env)
+        del self._running[key]
+        self._results[key] = result
         return result
 
-    def _interpret(self, function: sym.Function) -> Result:
+    def _interpret(self, function: sym.Function, env: dict[str, v.Value]) -> Result:
         """Run one function; one that is nested too deeply is given up and said, and the rest goes on."""
         try:
-            return Frame(self, function).run()
+            return Frame(self, function).run(State(dict(env), {}, {}) if env else None)
         except RecursionError:
             key = (function.module.path, function.facts.loc)
             place = Place(function.module.path, *function.facts.loc)

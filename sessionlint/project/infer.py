@@ -220,6 +220,8 @@ class Inference:
         self._busy.add(("parameter", *key))
         try:
             value = v.reroot(self._parameter(function, function.parameters[name]), v.Origin("param", name))
+            if isinstance(value, v.Instance):
+                value = self._as_provided(function, name, value)
         finally:
             self._busy.discard(("parameter", *key))
         self._parameters[key] = value
@@ -246,6 +248,16 @@ class Inference:
         if isinstance(value, v.Unknown):
             value = self._from_sites(function, parameter.name)
         return strip(self.wiring.of_parameter(function, parameter, value))
+
+    def _as_provided(self, function: sym.Function, name: str, declared: v.Instance) -> v.Instance:
+        """An object that a dependency builds holds what it was built with."""
+        dependency = self.dependency(function, function.parameters[name])
+        if dependency is None or dependency.target is None:
+            return declared
+        made = self.provided(dependency.target)
+        if isinstance(made, v.Instance) and made.fields and declared.cls in self.classes.mro(made.cls):
+            return v.rooted(made, v.Origin("param", name))
+        return declared
 
     def dependency(self, function: sym.Function, parameter: s.Parameter) -> v.Dependency | None:
         """What a framework fills a parameter with: ``Depends(...)`` in its default or annotation, or by its name."""
@@ -848,8 +860,10 @@ def strip(value: v.Value) -> v.Value:
         return v.Session(value.is_async, None, value.autocommit)
     if isinstance(value, v.Instance):
         return v.Instance(value.cls)
-    if isinstance(value, (v.Entity, v.Rows)):
-        return type(value)(value.model)
+    if isinstance(value, v.Entity):
+        return v.Entity(value.model)
+    if isinstance(value, v.Rows):
+        return v.Rows(value.model, None, value.lazy)
     if isinstance(value, v.Sequence):
         return v.Sequence(strip(value.item))
     if isinstance(value, v.Tuple):

@@ -179,6 +179,19 @@ class Instance:
         return None
 
 
+def rooted(obj: Instance, origin: Origin) -> Instance:
+    """A constructed object as somebody sees it who only knows where it comes from: with the objects it holds."""
+    return Instance(
+        obj.cls,
+        origin,
+        tuple(
+            (name, rooted(held, Origin(origin.kind, origin.name, (*origin.path, name))))
+            for name, held in obj.fields
+            if isinstance(held, Instance)
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
     """An ORM object loaded through, or added to, a session."""
@@ -337,7 +350,7 @@ def reroot(value: Value, origin: Origin) -> Value:
     if isinstance(value, Entity):
         return Entity(value.model, origin)
     if isinstance(value, Rows):
-        return Rows(value.model, origin)
+        return Rows(value.model, origin, value.lazy)
     if isinstance(value, Begin):
         return Begin(Session(value.session.is_async, origin), value.kind)
     if isinstance(value, Sequence):
