@@ -193,7 +193,7 @@ class Analysis:
                 if function.facts.is_generator
                 else (self.infer.returns(function) if not function.is_abstract else v.UNKNOWN)
             )
-            if any(isinstance(o, v.Session) and o.origin is not None and o.origin.kind != "param"
+            if any(isinstance(o, v.Session) and o.origin is not None and o.origin.kind not in {"param", "dependency"}
                    for o in v.options_of(value)):  # fmt: skip
                 found[function.key] = function
         return found

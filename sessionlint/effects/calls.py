@@ -529,14 +529,13 @@ class Calls:
         return dotted.rpartition(".")[2] in {"ABC", "Generic", "Protocol", "object", "Enum", "BaseModel", "Exception"}
 
     def _partial(self, target: v.Partial, call: s.Call, state: State, awaited: bool) -> list[State]:
-        inner = target.target
+        arguments = self.arguments(call, state)
+        applied = self._infer.applied(
+            target, tuple(x for n, x in arguments if not n), tuple((n, x) for n, x in arguments if n)
+        )
+        inner = applied.target
         if isinstance(inner, v.FunctionRef):
-            arguments = self.arguments(call, state)
-            binding = self._infer.bind(
-                inner,
-                [*target.args, *(x for n, x in arguments if not n)],
-                [*target.keywords, *((n, x) for n, x in arguments if n)],
-            )
+            binding = self._infer.bind(inner, applied.args, applied.keywords)
             if inner.wrapper or inner.function.facts.is_generator or (inner.function.facts.is_async and not awaited):
                 return [state]
             return self.run(inner.function, binding, call.loc, call, state)

@@ -157,6 +157,8 @@ class Annotations:
     def _subscripted(self, expr: s.Subscript, module: sym.Module, function: sym.Function | None) -> v.Value:
         name = sym.last_name(expr.value) or ""
         items = expr.index.items if isinstance(expr.index, s.Collection) else (expr.index,)
+        if name == "ContextVar":
+            return v.Sequence(self.value(items[0], module, function))
         if name == "Annotated":
             inner = self.value(items[0], module, function) if items else v.UNKNOWN
             if isinstance(inner, v.Unknown):

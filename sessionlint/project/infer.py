@@ -155,7 +155,8 @@ class Inference:
                 else:
                     alias = self.annotations.alias(expr, module)
                     found.append(alias if alias is not None else self.expr(expr, Scope(module, function)))
-            value = v.reroot(v.union(found), v.Origin("global", f"{module.dotted}:{name}"))
+            kind = "dependency" if any(_is_context_variable(e) for e, _ in module.assigned.get(name, ())) else "global"
+            value = v.reroot(v.union(found), v.Origin(kind, f"{module.dotted}:{name}"))
             if isinstance(value, v.Factory) and not value.name:
                 value = v.Factory(value.is_async, name, value.autocommit, value.scoped)
         finally:
@@ -361,9 +362,12 @@ class Inference:
             if isinstance(stmt, s.Return) and stmt.value is not None
         ]
         value = v.union(found) if found else v.UNKNOWN
-        if isinstance(value, v.Unknown) and function.facts.returns is not None:
-            value = self.annotations.value(function.facts.returns, function.module, function)
-            return strip(value)
+        if isinstance(value, (v.Unknown, v.ExternalObject)) and function.facts.returns is not None:
+            declared = strip(self.annotations.value(function.facts.returns, function.module, function))
+            if isinstance(value, v.Unknown):
+                return declared
+            if isinstance(declared, v.Session):
+                return v.reroot(declared, v.Origin("dependency", function.key))  # ``return request.state.db``
         return value
 
     def _yield_values(self, function: sym.Function) -> v.Value:
@@ -466,16 +470,31 @@ class Inference:
         return v.Mapping(tuple(items))
 
     def _lambda(self, expr: s.Lambda, scope: Scope) -> v.Value:
-        body = expr.body.value if isinstance(expr.body, s.Await) else expr.body
-        env = dict(scope.env or {})
-        for name in expr.parameters:
-            env[name] = v.UNKNOWN
-        inner = Scope(scope.module, scope.function, env)
-        if isinstance(body, s.Call):
-            args = tuple(self.expr(a, inner) for a in body.args)
-            keywords = tuple((k.name, self.expr(k.value, inner)) for k in body.keywords if k.name)
-            return v.Partial(self.expr(body.func, inner), args, keywords)
-        return v.UNKNOWN
+        names = {e.id for e in sym.walk(expr.body) if isinstance(e, s.Name)} - set(expr.parameters)
+        cells = tuple((name, self.name(name, scope)) for name in sorted(names))
+        return self._called_in(v.Closure(expr, scope.module, cells), dict.fromkeys(expr.parameters, v.UNKNOWN))
+
+    def _called_in(self, closure: v.Closure, arguments: Mapping[str, v.Value]) -> v.Value:
+        """The call that is the body of a lambda, with values for its parameters."""
+        body = closure.expr.body.value if isinstance(closure.expr.body, s.Await) else closure.expr.body
+        if not isinstance(body, s.Call):
+            return v.UNKNOWN
+        inner = Scope(closure.module, None, {**dict(closure.cells), **arguments})
+        args = tuple(self.expr(a, inner) for a in body.args)
+        keywords = tuple((k.name, self.expr(k.value, inner)) for k in body.keywords if k.name)
+        return v.Partial(self.expr(body.func, inner), args, keywords, closure)
+
+    def applied(
+        self, target: v.Partial, args: tuple[v.Value, ...], keywords: tuple[tuple[str, v.Value], ...]
+    ) -> v.Partial:
+        """What a partial or a lambda really calls when it is called with these arguments."""
+        if target.closure is not None:
+            parameters = target.closure.expr.parameters
+            given = {**dict(zip(parameters, args, strict=False)), **{n: x for n, x in keywords if n in parameters}}
+            called = self._called_in(target.closure, {**dict.fromkeys(parameters, v.UNKNOWN), **given})
+            return called if isinstance(called, v.Partial) else target
+        merged = tuple(k for k in target.keywords if k[0] not in dict(keywords)) + keywords
+        return v.Partial(target.target, target.args + args, merged)
 
     def comprehension_scope(self, expr: s.Comprehension, scope: Scope) -> Scope:
         """The scope inside a comprehension: its targets bound to what the clauses run over."""
@@ -539,8 +558,8 @@ class Inference:
         if isinstance(target, v.ClassRef):
             return self.construct(target.cls, args, keywords, loc)
         if isinstance(target, v.Partial):
-            merged = tuple(k for k in target.keywords if k[0] not in dict(keywords)) + keywords
-            return self.called(target.target, target.args + args, merged, loc)
+            applied = self.applied(target, args, keywords)
+            return self.called(applied.target, applied.args, applied.keywords, loc)
         if isinstance(target, v.Factory):
             return self.new_session(target, loc)
         if isinstance(target, v.Method):
@@ -819,7 +838,11 @@ class Inference:
         if isinstance(value, v.Partial):
             args = tuple(self.substitute(x, binding, fresh, keep) for x in value.args)
             keywords = tuple((n, self.substitute(x, binding, fresh, keep)) for n, x in value.keywords)
-            return v.Partial(self.substitute(value.target, binding, fresh, keep), args, keywords)
+            closure = value.closure
+            if closure is not None:
+                cells = tuple((n, self.substitute(x, binding, fresh, keep)) for n, x in closure.cells)
+                closure = v.Closure(closure.expr, closure.module, cells)
+            return v.Partial(self.substitute(value.target, binding, fresh, keep), args, keywords, closure)
         return value
 
     def _substitute_session(
@@ -876,6 +899,12 @@ def strip(value: v.Value) -> v.Value:
     if isinstance(value, v.Literal) and value.value is not None:
         return v.UNKNOWN
     return value
+
+
+def _is_context_variable(expr: s.Expr) -> bool:
+    """``name: ContextVar[AsyncSession]``: what it holds was put there by whoever stands around."""
+    declared = sym.declared_annotation(expr)
+    return isinstance(declared, s.Subscript) and sym.last_name(declared.value) == "ContextVar"
 
 
 def _note_calls(

@@ -104,12 +104,25 @@ class FunctionRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Closure:
+    """A lambda whose body is a call, with the values of the names it captures."""
+
+    expr: s.Lambda
+    module: Module
+    cells: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Partial:
-    """``functools.partial`` and lambdas without parameters: a call with arguments already given."""
+    """``functools.partial``: a call with arguments already given.
+
+    Of a lambda (``closure``): what it calls, with what is known before it is called itself.
+    """
 
     target: Value
     args: tuple[Value, ...] = ()
     keywords: tuple[tuple[str, Value], ...] = ()
+    closure: Closure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Returned
 from sessionlint.findings import Severity
 from sessionlint.project import values as v
+from sessionlint.project.arguments import is_handed_on
 from sessionlint.project.idle_functions import unsaved
 from sessionlint.rules.base import Draft, callers_steps
 
@@ -325,6 +326,8 @@ def _other_objects(analysis: Analysis) -> Iterator[Draft]:
         if not seen.origins and not any(o.fields or o.root for o in built):
             continue
         name = sessions[0].name
+        if is_handed_on(analysis.infer, function, name, surely=bool(seen.origins)):
+            continue
         yield Draft(
             function,
             seen.loc,

@@ -60,7 +60,7 @@ WHEN_MANY = 'if repositories commit by this project\'s policy, say `commit-owner
 
 #: the policy under which a repository may end the transaction
 _OWNER = "repository"
-_TIE = {"param": "owns", "global": "shares"}
+_TIE = {"param": "owns", "global": "shares", "dependency": "opened"}
 
 BAD = (
     """
@@ -316,7 +316,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     if analysis.settings.commit_owner == _OWNER:
         return
     for function, seen in analysis.observations(Committed):
-        if seen.origin.kind not in {"param", "global"} or function.name in {"commit", "__aexit__", "__exit__"}:
+        if seen.origin.kind not in _TIE or function.name in {"commit", "__aexit__", "__exit__"}:
             continue
         cls = _class_of(function)
         if cls is None or not analysis.is_repository_name(cls) or analysis.engine.is_unit_class(cls) or seen.asked:

@@ -63,6 +63,9 @@ WHEN_MANY = (
 )
 YIELDS_TO = ("SES201", "SES303")
 
+#: how the function came by the session, by the kind of its origin
+_TIE = {"param": "it was handed", "dependency": "that others opened for the work around it"}
+
 BAD = (
     """
 # --- app/db.py ---
@@ -338,7 +341,7 @@ def warm(db: Cache, session: dict[str, str]) -> None:
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     for function, seen in analysis.observations(Committed):
-        if seen.origin.kind != "param" or function.name in {"commit", "__aexit__", "__exit__"}:
+        if seen.origin.kind not in _TIE or function.name in {"commit", "__aexit__", "__exit__"}:
             continue
         if opened_around(analysis, function, seen.origin.name):
             continue
@@ -347,7 +350,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         yield Draft(
             function,
             seen.loc,
-            f"`{function.qualname}` commits `{seen.receiver}`, a session it was handed",
+            f"`{function.qualname}` commits `{seen.receiver}`, a session {_TIE[seen.origin.kind]}",
             "`flush()` here if keys are needed, and commit in the caller that opened the session",
             "half of the caller's work becomes permanent",
             callers_steps(analysis, function),
