@@ -20,11 +20,12 @@ _PATCHABLE = frozenset({"commit", "rollback", "flush", "close", "begin", "begin_
 
 
 class Bypass(NamedTuple):
-    """``unit.session.commit()`` outside of a unit whose own ``commit`` does more."""
+    """``unit.session.commit()`` outside of a unit that has a ``commit`` of its own; ``more``: which does more."""
 
     loc: s.Loc
     text: str
     cls: sym.Class
+    more: bool
 
 
 class Fallback(NamedTuple):
@@ -62,12 +63,12 @@ class Detours:
                 continue
             holder = self._holder(function, call.func.value)
             unit = self._infer.expr(holder, scope) if holder is not None else v.UNKNOWN
-            if (
-                isinstance(unit, v.Instance)
-                and self._commits_with_more(unit.cls)
-                and not self._inside(function, unit.cls)
-            ):
-                yield Bypass(call.loc, f"{sym.dotted_text(call.func.value)}.commit()", unit.cls)
+            if not isinstance(unit, v.Instance) or self._inside(function, unit.cls):
+                continue
+            method = self._infer.classes.method(unit.cls, "commit")
+            if method is not None and not method.is_abstract and self._engine.is_unit_class(unit.cls):
+                text = f"{sym.dotted_text(call.func.value)}.commit()"
+                yield Bypass(call.loc, text, unit.cls, _does_more(method))
 
     def _holder(self, function: sym.Function, session: s.Expr) -> s.Expr | None:
         """``unit`` of ``unit.session``, also where that was given a name."""
@@ -78,15 +79,6 @@ class Detours:
             if len(bound) == 1 and isinstance(bound[0], s.Attribute):
                 return bound[0].value
         return None
-
-    def _commits_with_more(self, cls: sym.Class) -> bool:
-        """A unit of work whose ``commit`` is more than the session's: it counts, publishes, checks."""
-        method = self._infer.classes.method(cls, "commit")
-        if method is None or method.is_abstract or not self._engine.is_unit_class(cls):
-            return False
-        calls = [c for c in method.calls if sym.last_name(c.func) not in {"commit", "super"}]
-        stores = [x for x in method.statements if isinstance(x, (s.Assign, s.AugmentedAssign))]
-        return bool(calls or stores) and any(sym.last_name(c.func) == "commit" for c in method.calls)
 
     def _inside(self, function: sym.Function, cls: sym.Class) -> bool:
         """Whether the function belongs to the unit's own class, above or below."""
@@ -110,8 +102,14 @@ class Detours:
                     yield from self._two_ways(function, sym.dotted_text(asked[0]), given, missing)
 
     def _is_unit(self, function: sym.Function, expr: s.Expr) -> bool:
+        """Whether it is a unit of work: entered as a context, or at least ending its session's transaction."""
         value = self._infer.expr(expr, Scope(function.module, function))
-        return any(isinstance(o, v.Instance) and self._engine.is_unit_class(o.cls) for o in v.options_of(value))
+        return any(isinstance(o, v.Instance) and self._ends_transactions(o.cls) for o in v.options_of(value))
+
+    def _ends_transactions(self, cls: sym.Class) -> bool:
+        if self._engine.is_unit_class(cls):
+            return True
+        return self._infer.classes.method(cls, "commit") is not None and self._infer.classes.holds_session(cls)
 
     def _two_ways(
         self, function: sym.Function, unit: str, given: tuple[s.Stmt, ...], missing: tuple[s.Stmt, ...]
@@ -120,7 +118,7 @@ class Detours:
         scope = Scope(function.module, function)
         for call in sym.calls(missing):
             if ours and _is_commit(call) and isinstance(call.func, s.Attribute):
-                if isinstance(self._infer.expr(call.func.value, scope), v.Session):
+                if isinstance(self._infer.expr(call.func.value, scope), (v.Session, v.Unknown)):
                     text = f"{sym.dotted_text(call.func)}()"
                     yield Fallback(call.loc, text, ours[0].loc, f"{sym.dotted_text(ours[0].func)}()")
                     return
@@ -165,6 +163,13 @@ def _replacements(stmt: s.Stmt) -> Iterator[tuple[s.Expr, str, s.Expr]]:
             name = call.args[1]
             if isinstance(name, s.Constant) and isinstance(name.value, str):
                 yield call.args[0], name.value, call.args[2]
+
+
+def _does_more(commit: sym.Function) -> bool:
+    """Whether a unit's ``commit`` is more than the session's: it counts, publishes, checks."""
+    calls = [c for c in commit.calls if sym.last_name(c.func) not in {"commit", "super"}]
+    stores = [x for x in commit.statements if isinstance(x, (s.Assign, s.AugmentedAssign))]
+    return bool(calls or stores) and any(sym.last_name(c.func) == "commit" for c in commit.calls)
 
 
 def _tested(test: s.Expr) -> tuple[s.Expr, bool] | None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sessionlint.effects.engine import Engine
 from sessionlint.effects.handlers import is_broad
 from sessionlint.effects.interpreter import Exit, Frame
+from sessionlint.effects.observations import Committed
 from sessionlint.effects.state import State, Transaction
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
@@ -23,23 +24,31 @@ _RISKY = frozenset({"commit", "rollback", "flush"})
 #: names that hand the session's end to somebody else
 _DELEGATES = frozenset({"__aexit__", "__exit__", "aclose", "close", "pop_all", "remove", "invalidate"})
 _MAX_DEPTH = 4
+#: classes of exceptions that stand for a failed transaction
+_HIDDEN = frozenset(
+    {"BaseException", "Exception", "SQLAlchemyError", "DBAPIError", "IntegrityError", "OperationalError",
+     "PendingRollbackError"}
+)  # fmt: skip
 
 
 class UnitExit(NamedTuple):
     """One exit method.
 
-    ``opens``: entering opens a session, so leaving has to close it. ``closes``: somewhere it does. ``skipped`` is a
-    call that, failing, leaves the session unclosed. ``commits`` is the commit every path with an exception passes,
-    ``swallows`` the return that hides the exception.
+    ``opens``: entering opens a session, so leaving has to close it. ``closes``: somewhere it does; ``only`` says on
+    which ways out, where it is not on all. ``skipped`` is a call that, failing, leaves the session unclosed.
+    ``commits`` is the commit every path with an exception passes (in the exit, or in the ``hook`` of the class that the
+    exit calls), ``swallows`` the return that hides the exception.
     """
 
     cls: sym.Class
     method: sym.Function
     opens: bool
     closes: bool
+    only: str
     skipped: s.Loc | None
     commits: s.Loc | None
     swallows: s.Loc | None
+    hook: sym.Function | None = None
 
 
 class Exits:
@@ -57,8 +66,14 @@ class Exits:
         body = own.facts.body
         closes = self._closes(cls, own, body)
         skipped = self._skipped(cls, own, body, False) if closes else None
-        commits, swallows = self._on_exception(own)
-        return UnitExit(cls, own, self.opens(cls), closes, skipped, commits, swallows)
+        raised, left = self._run(cls, own, "true"), self._run(cls, own, "none")
+        only = ""
+        if closes and raised.never_closes != left.never_closes:
+            only = "without an exception" if raised.never_closes else "with an exception"
+        hook = self._hook(cls, own) if raised.commits is not None else None
+        commits = self._commit_of(hook) if hook is not None else raised.commits
+        swallows = raised.swallows or _swallowed_class(own)
+        return UnitExit(cls, own, self.opens(cls), closes, only, skipped, commits, swallows, hook)
 
     def opens(self, cls: sym.Class) -> bool:
         """Whether entering an object of the class brings a session to life."""
@@ -145,24 +160,62 @@ class Exits:
                 return self._infer.classes.method(cls, call.func.attr) or found
         return found
 
-    # ---- on an exception -------------------------------------------------------------------------------------------
+    # ---- on the ways out -------------------------------------------------------------------------------------------
 
-    def _on_exception(self, method: sym.Function) -> tuple[s.Loc | None, s.Loc | None]:
-        """(the commit, the swallowing return) that every path passes when the block raised."""
+    def _run(self, cls: sym.Class, method: sym.Function, raised: str) -> _Left:
+        """What an exit of the class does, with an exception (``true``) or without (``none``)."""
         frame = Frame(self._engine, method)
-        raised = [p.name for p in method.facts.parameters[1:4] if p.kind in {"positional", "either"}]
-        origin = v.Origin("param", method.receiver or "self", ("session",))
-        start = State({}, dict.fromkeys(raised, "true"), {frame.key(origin): Transaction(used=True, origin=origin)})
+        given = [p.name for p in method.facts.parameters[1:4] if p.kind in {"positional", "either"}]
+        receiver = method.receiver or "self"
+        origin = v.Origin("param", receiver, ("session",))
+        start = State(
+            {receiver: v.Instance(cls, v.Origin("param", receiver))},
+            dict.fromkeys(given, raised),
+            {frame.key(origin): Transaction(used=True, origin=origin)},
+        )
         frame.run(start)
         ends = [e for e in frame.exits[-1] if e.kind in {"return", "end"}]
         if not ends:
-            return None, None
+            return _Left(None, None, False)
+        after = [frame.transaction(e.state, origin) for e in ends]
         commits = None
-        if all(t.committed for e in ends for t in (frame.transaction(e.state, origin),)):
+        if all(t.committed for t in after):
             places = [event.loc for event in frame.result.events if event.kind in {"commit", "call"}]
             commits = places[0] if places else method.facts.loc
         swallows = ends[0].loc if all(_is_true(e) for e in ends) else None
-        return commits, swallows
+        return _Left(commits, swallows, not any(t.closed or t.unknown for t in after))
+
+    def _hook(self, cls: sym.Class, exit_: sym.Function) -> sym.Function | None:
+        """The method by which a class changes what an inherited exit does: ``await self._finish(kind)``."""
+        for call in exit_.calls if exit_.owner is not cls else ():
+            if isinstance(call.func, s.Attribute) and isinstance(call.func.value, s.Name):
+                own = cls.methods.get(call.func.attr) if call.func.value.id == exit_.receiver else None
+                if own is not None and self._commit_of(own) is not None:
+                    return own
+        return None
+
+    def _commit_of(self, function: sym.Function) -> s.Loc | None:
+        return next((o.loc for o in self._engine.result(function).observations if isinstance(o, Committed)), None)
+
+
+class _Left(NamedTuple):
+    """What one kind of leaving does: its commit, the return that hides the exception, whether no path closes."""
+
+    commits: s.Loc | None
+    swallows: s.Loc | None
+    never_closes: bool
+
+
+def _swallowed_class(method: sym.Function) -> s.Loc | None:
+    """``return isinstance(exc, SQLAlchemyError)``: the database's own errors are hidden."""
+    for stmt in method.statements:
+        if isinstance(stmt, s.Return) and isinstance(stmt.value, s.Call) and len(stmt.value.args) == 2:
+            if sym.last_name(stmt.value.func) in {"isinstance", "issubclass"}:
+                named = stmt.value.args[1]
+                types = named.items if isinstance(named, s.Collection) else (named,)
+                if any(sym.last_name(t) in _HIDDEN for t in types):
+                    return stmt.loc
+    return None
 
 
 def _is_true(end: Exit) -> bool:

@@ -3,7 +3,8 @@
 ## What it does
 
 Looks at `__aexit__` and `__exit__` of every class whose entering opens a session. Reports an exit that never closes it,
-and the commit, rollback or flush that, when it fails, keeps the close from being reached.
+one that closes it only with or only without an exception, and the commit, rollback or flush that, when it fails, keeps
+the close from being reached.
 
 ## Why is this bad
 
@@ -262,6 +263,15 @@ def check(analysis: Analysis) -> Iterator[Draft]:
                 f"`{unit.method.qualname}` never closes the session that entering `{unit.cls.name}` opens",
                 "close it in a `finally`",
                 "ends with the session open",
+            )
+        elif unit.only:
+            told.add(unit.method.key)
+            yield Draft(
+                unit.method,
+                unit.method.facts.loc,
+                f"`{unit.method.qualname}` closes the session of `{unit.cls.name}` only when it is left {unit.only}",
+                "close it in a `finally`",
+                "may end with the session open",
             )
         elif unit.skipped is not None:
             told.add(unit.method.key)

@@ -3,7 +3,8 @@
 ## What it does
 
 Looks at `__aexit__` and `__exit__` of every class that holds a session. Reports the commit that is passed on every path
-when the block raised, and the `return True` that ends every such path.
+when the block raised (also in a method of a subclass that an inherited exit calls), the `return True` that ends every
+such path, and a return that hides the database's errors by their class.
 
 ## Why is this bad
 
@@ -24,7 +25,8 @@ Where the commit itself fails on the broken transaction, its error replaces the 
 
 ## When it is silent
 
-Some path with an exception does not commit or does not return true: a flag decides, or the class of the exception.
+Some path with an exception does not commit or does not return true: a flag decides, or a class of exceptions that is
+the project's own.
 
 ## Fix safety
 
@@ -216,16 +218,26 @@ def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     told = set()
     for unit in analysis.unit_exits:
-        for loc, what, instead in (
-            (unit.commits, "commits although the block raised", "commit only where no exception came in"),
-            (unit.swallows, "hides every exception of the block", "return nothing, so that the exception goes on"),
+        for method, loc, what, instead in (
+            (
+                unit.hook or unit.method,
+                unit.commits,
+                "commits although the block raised",
+                "commit only where no exception came in",
+            ),
+            (
+                unit.method,
+                unit.swallows,
+                "hides exceptions of the block",
+                "return nothing, so that the exception goes on",
+            ),
         ):
-            if loc is not None and (unit.method.key, loc) not in told:
-                told.add((unit.method.key, loc))
+            if loc is not None and (method.key, loc) not in told:
+                told.add((method.key, loc))
                 yield Draft(
-                    unit.method,
+                    method,
                     loc,
-                    f"`{unit.method.qualname}` {what}",
+                    f"`{method.qualname}` {what}",
                     instead,
                     "reached with an exception on its way",
                 )

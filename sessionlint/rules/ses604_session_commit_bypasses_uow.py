@@ -2,13 +2,13 @@
 
 ## What it does
 
-Reports `unit.session.commit()` outside the unit's class, where the unit has a `commit()` of its own that does more than
-commit: it counts, publishes events, runs checks or hooks.
+Reports `unit.session.commit()` outside the unit's class, where the unit has a `commit()` of its own. The message says
+whether that does more than commit: counts, publishes events, runs checks or hooks.
 
 ## Why is this bad
 
-What the unit does at a commit does not happen: the metric is short, the events stay unpublished, the lock is kept. Two
-ways to commit also mean that nobody can say any more where the transaction ends.
+Two ways to commit mean that nobody can say any more where the transaction ends, and what is added to the unit's own
+`commit()`, today or later, does not happen: the metric is short, the events stay unpublished, the lock is kept.
 
 ## Instead
 
@@ -16,7 +16,7 @@ ways to commit also mean that nobody can say any more where the transaction ends
 
 ## When it is silent
 
-Inside the unit's class and its subclasses; where the unit's `commit()` only commits; on other sessions.
+Inside the unit's class and its subclasses; on sessions that are not a unit's; where the unit has no `commit()`.
 
 ## Fix safety
 
@@ -45,6 +45,8 @@ from sessionlint.rules.base import Draft, step
 
 SEVERITY = Severity.WARNING
 DEFAULT = True
+
+_MORE = ", which does more than commit"
 
 BAD = (
     """
@@ -120,7 +122,7 @@ class Unit:
 
 
 class Plain:
-    """Its commit is the session's."""
+    """Its commit is the session's, and still the one to call."""
 
     async def __aenter__(self) -> "Plain":
         self.session: AsyncSession = maker()
@@ -154,7 +156,7 @@ async def rename(row, name: str) -> None:
 async def plain(row) -> None:
     async with Plain() as unit:
         unit.session.add(row)
-        await unit.session.commit()
+        await unit.commit()
 
 
 async def own_session(db: AsyncSession, row) -> None:
@@ -177,7 +179,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             yield Draft(
                 function,
                 found.loc,
-                f"`{found.text}` goes past `{found.cls.name}.commit()`, which does more than commit",
+                f"`{found.text}` goes past `{found.cls.name}.commit()`{_MORE if found.more else ''}",
                 "commit through the unit of work",
                 "the unit does not learn of this commit",
                 (step(found.cls.module.path, found.cls.facts.loc, f"{found.cls.name} has a commit of its own"),),
