@@ -15,7 +15,7 @@ from sessionlint.effects.interpreter import Frame
 from sessionlint.effects.slow import Slow
 from sessionlint.effects.state import State, Transaction, Write
 from sessionlint.effects.summary import Result, Summary
-from sessionlint.facts.shape import Call, Constant, Expr, Loc
+from sessionlint.facts.shape import Call, Constant, Expr, Loc, Parameter
 from sessionlint.findings import Place, Unresolved
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -117,9 +117,33 @@ class Engine:
             if isinstance(self.infer.parameter(function, p.name), v.Session)
         ]
 
-    def distinct_sessions(self, function: sym.Function) -> bool:
-        """Whether a function takes two sessions, which then have to be told apart."""
-        return len(self.session_parameters(function)) > 1
+    def distinct_sessions(self, function: sym.Function) -> dict[str, str]:
+        """Of a function that takes two sessions, which have to be told apart: parameter -> the first one that shares
+        its session. Empty where all that it is handed counts as one."""
+        if len(self.session_parameters(function)) > 1:
+            return {p.name: p.name for p in function.facts.parameters}
+        sources = {p.name: self._sources(function, p, ()) for p in function.facts.parameters}
+        found = {name: source for name, source in sources.items() if source}
+        if len(set(found.values())) < 2:
+            return {}
+        first: dict[frozenset[str], str] = {}
+        return {name: first.setdefault(found[name], name) if name in found else name for name in sources}
+
+    def _sources(
+        self, function: sym.Function, parameter: Parameter, above: tuple[sym.Function, ...]
+    ) -> frozenset[str]:
+        """The dependencies that open what a parameter holds of sessions; empty where that is not known."""
+        dependency = self.infer.dependency(function, parameter)
+        target = dependency.target if dependency is not None else None
+        if isinstance(target, v.ClassRef):
+            target = v.FunctionRef(init) if (init := self.infer.classes.method(target.cls, "__init__")) else None
+        if not isinstance(target, v.FunctionRef) or target.function in above:
+            return frozenset()
+        inner = target.function
+        made = self.infer.yields(inner) if inner.facts.is_generator else self.infer.returns(inner)
+        if any(o.kind != "param" for o in self.infer.holds(made)):
+            return frozenset({inner.key})
+        return frozenset().union(*(self._sources(inner, p, (*above, inner)) for p in inner.facts.parameters))
 
     def session_at_hand(self, function: sym.Function) -> v.Origin | None:
         """A session the function was handed: a parameter, or one its object holds."""

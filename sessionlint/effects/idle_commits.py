@@ -39,7 +39,6 @@ class IdleCommits:
                 continue  # rows that came in: whose they are is not known
             self._seen.setdefault(loc, (origin, text, transaction.origin or key, writes))
             return
-        self._busy.add(loc)
 
     def report(self, ends: list[State]) -> None:
         """The function is over: which of the other session's writes have nobody committed yet?"""

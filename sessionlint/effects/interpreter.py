@@ -250,7 +250,7 @@ class Frame:
             return origin
         if origin.name in self._entities and not origin.path:
             return origin
-        return origin.root if self._distinct else INJECTED
+        return v.Origin(origin.kind, self._distinct.get(origin.name, origin.name)) if self._distinct else INJECTED
 
     def transaction(self, state: State, origin: v.Origin) -> Transaction:
         return state.sessions.get(self.key(origin), EMPTY)

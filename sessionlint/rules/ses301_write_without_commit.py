@@ -56,7 +56,7 @@ from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
 from sessionlint.effects.afterwards import is_lost
-from sessionlint.effects.observations import Ended, ScopeEnd
+from sessionlint.effects.observations import Ended, IdleCommit, ScopeEnd
 from sessionlint.findings import Severity
 from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, described, local_place, step, write_steps
@@ -324,7 +324,7 @@ def seeded():
 
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
-    told = set()
+    told = {(f.key, o.other) for f, o in analysis.observations(IdleCommit)}  # told by SES305: the commit went elsewhere
     for function, seen in analysis.observations(ScopeEnd):
         if seen.hands_out_object or seen.earlier or seen.elsewhere or (function.key, seen.origin) in told:
             continue
