@@ -446,7 +446,7 @@ class Frame:
         value = self.infer.annotations.value(annotation, self.function.module, self.function)
         if self.infer.holds(v.reroot(value, origin := v.Origin("dependency", place_origin(loc).name))):
             return v.reroot(value, origin)
-        return found
+        return value if isinstance(value, v.ExternalObject) else found
 
     def _assign_one(self, target: s.Expr, found: v.Value, expr: s.Expr, state: State, loc: s.Loc) -> None:
         if isinstance(target, s.Name):

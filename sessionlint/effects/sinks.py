@@ -172,7 +172,8 @@ class Sinks:
             x.origin for n, x in (work.binding if isinstance(work, v.Running) else ())
             if isinstance(x, v.Session) and x.origin is not None
         )  # fmt: skip
-        held = self._infer.holds(work) & used if used else frozenset()
+        reach = self._infer.holds(work) if used else frozenset()
+        held = reach & used | frozenset(o for o in used if o.root in reach and self._is_injected(o))
         joined = awaited or kind == "group" or scopes.is_joined(call)
         text = _work_text(call.args[0]) if call.args else ""
         if joined:
@@ -187,6 +188,12 @@ class Sinks:
             if not awaited:
                 frame.update(state, origin, frame.transaction(state, origin).give_away())
         return [state]
+
+    def _is_injected(self, origin: v.Origin) -> bool:
+        """Whether a framework fills the parameter, and so ends what its object holds when the call is over."""
+        function = self._frame.function
+        parameter = function.parameters.get(origin.name)
+        return parameter is not None and self._infer.dependency(function, parameter) is not None
 
     def _background(self, call: s.Call, state: State) -> None:
         frame = self._frame
