@@ -129,9 +129,7 @@ class Engine:
         first: dict[frozenset[str], str] = {}
         return {name: first.setdefault(found[name], name) if name in found else name for name in sources}
 
-    def _sources(
-        self, function: sym.Function, parameter: Parameter, above: tuple[sym.Function, ...]
-    ) -> frozenset[str]:
+    def _sources(self, function: sym.Function, parameter: Parameter, above: tuple[sym.Function, ...]) -> frozenset[str]:
         """The dependencies that open what a parameter holds of sessions; empty where that is not known."""
         dependency = self.infer.dependency(function, parameter)
         target = dependency.target if dependency is not None else None

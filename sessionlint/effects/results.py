@@ -6,11 +6,13 @@ Looks at whole functions, not at paths.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
+from sessionlint.project.constructions import factories, keyword
 from sessionlint.project.infer import Inference, Scope
 
 _STREAMING_OPTIONS = frozenset({"yield_per", "stream_results"})
@@ -63,8 +65,18 @@ class Results:
     def polls(self, function: sym.Function) -> Iterator[Poll]:
         """Rows read in every turn of a loop that waits, with nothing that would make them fresh."""
         for stmt in function.statements:
-            if isinstance(stmt, s.While) and _waits(stmt) and not _refreshes(stmt.body):
+            if isinstance(stmt, s.While) and _waits(stmt) and not self._refreshes(stmt.body):
                 yield from self._read_again(function, stmt)
+
+    def _refreshes(self, body: tuple[s.Stmt, ...]) -> bool:
+        called = {sym.last_name(e.func) for e in sym.expressions(body) if isinstance(e, s.Call)}
+        return bool(called & (_REFRESHING - {"commit"} if self._keeps_rows else _REFRESHING))
+
+    @cached_property
+    def _keeps_rows(self) -> bool:
+        """Whether no session of the project expires its objects at a commit."""
+        options = [keyword(made.call, "expire_on_commit") for made in factories(self._infer)]
+        return bool(options) and all(isinstance(o, s.Constant) and o.value is False for o in options)
 
     def _read_again(self, function: sym.Function, loop: s.While) -> Iterator[Poll]:
         scope = Scope(function.module, function)
@@ -101,10 +113,6 @@ def _waits(loop: s.While) -> bool:
         if isinstance(expr, s.Call) and sym.last_name(expr.func) in {"sleep", "wait_for"}:
             return True
     return False
-
-
-def _refreshes(body: tuple[s.Stmt, ...]) -> bool:
-    return any(isinstance(e, s.Call) and sym.last_name(e.func) in _REFRESHING for e in sym.expressions(body))
 
 
 def _is_read(expr: s.Expr) -> bool:

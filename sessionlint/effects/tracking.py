@@ -153,13 +153,18 @@ class Tracking:
                     and loc != expr.loc
                     and not held.locked
                     and held.by
-                    and held.by == self.lookups.compared(expr)
+                    and self._by_key(model, held.by) == self._by_key(model, self.lookups.compared(expr))
                 ):
                     first = next((n for n, known in state.book.names.items() if known == loc), None)
                     before = self._values(self._source(first), state) if first is not None else names
                     if (before & names) or not (before or names):
                         return loc
         return None
+
+    def _by_key(self, model: sym.Class, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """The columns of a look-up, where ``get()`` is the one that compares the primary key."""
+        keys = self._frame.infer.classes.key_attributes(model)
+        return ("*",) if columns and columns == keys else columns
 
     def _values(self, expr: s.Expr, state: State) -> frozenset[str]:
         """Local names that choose the rows of a query."""

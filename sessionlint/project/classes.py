@@ -157,6 +157,21 @@ class Classes:
             return True
         return any(isinstance(base, s.Name) and self._is_declarative_base(cls, base) for base in cls.facts.bases)
 
+    def key_attributes(self, cls: sym.Class) -> tuple[str, ...]:
+        """Attributes that are declared with ``primary_key=True``, sorted."""
+        return tuple(
+            sorted(
+                attribute.name
+                for candidate in self.mro(cls)
+                for attribute in candidate.facts.attributes
+                if isinstance(attribute.value, s.Call)
+                and any(
+                    k.name == "primary_key" and isinstance(k.value, s.Constant) and k.value.value is True
+                    for k in attribute.value.keywords
+                )
+            )
+        )
+
     def is_row(self, cls: sym.Class) -> bool:
         """A mapped class, or an abstract base of such."""
         outside = {d.rpartition(".")[2] for d in self.outside_bases(cls)}

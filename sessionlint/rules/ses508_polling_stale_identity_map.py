@@ -25,9 +25,9 @@ or `select(Job).execution_options(populate_existing=True)`, or `await db.refresh
 
 ## When it is silent
 
-The session is opened in the loop; columns are selected, not objects; the loop refreshes, expires, rolls back or commits
-(with `expire_on_commit=False` a commit does not help, but that cannot be told from the loop); the query asks for
-`populate_existing` or locks the row.
+The session is opened in the loop; columns are selected, not objects; the loop refreshes, expires or rolls back; it
+commits, and not every session factory of the project has `expire_on_commit=False`, with which a commit refreshes nothing;
+the query asks for `populate_existing` or locks the row.
 
 ## Fix safety
 
