@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
-from sessionlint.project.frameworks import sqlalchemy
+from sessionlint.project.frameworks import known, sqlalchemy
 from sessionlint.project.infer import Inference, Scope
 
 
@@ -88,11 +88,23 @@ def _constructions(infer: Inference, wanted: Callable[[str], bool], names: froze
                 yield Construction(module, function, call, infer.expr(call, Scope(module, function)))
     for cls in infer.table.classes.values():
         for attribute in () if cls.module.is_test else cls.facts.attributes:
-            call_ = attribute.value
+            call_, scope = attribute.value, Scope(cls.module, cls.parent)
             if isinstance(call_, s.Call) and sym.last_name(call_.func) in spelled:
-                scope = Scope(cls.module, cls.parent)
                 if _is_call_of(infer, wanted, call_, scope):
                     yield Construction(cls.module, cls.parent, call_, infer.expr(call_, scope))
+            elif isinstance(call_, s.Call) and call_.args and sym.last_name(call_.args[0]) in spelled:
+                yield from _by_a_container(infer, wanted, call_, cls, scope)
+
+
+def _by_a_container(
+    infer: Inference, wanted: Callable[[str], bool], call: s.Call, cls: sym.Class, scope: Scope
+) -> Iterator[Construction]:
+    """``providers.Singleton(async_sessionmaker, engine, ...)``: the container makes the call, with these arguments."""
+    provider, target = infer.expr(call.func, scope), infer.expr(call.args[0], scope)
+    if isinstance(provider, v.External) and known.lifetime(provider.dotted):
+        if isinstance(target, v.External) and wanted(target.dotted):
+            keywords = tuple((k.name, infer.expr(k.value, scope)) for k in call.keywords if k.name)
+            yield Construction(cls.module, cls.parent, call, infer.called(target, (), keywords, call.loc))
 
 
 def _is_call_of(infer: Inference, wanted: Callable[[str], bool], call: s.Call, scope: Scope) -> bool:
