@@ -104,7 +104,7 @@ class Handlers:
             if failure.database and (anything or failure.caught):
                 certain = bool(failure.caught) and not anything
                 self._break(state, handler, fresh, certain, failure.refusal)
-            self._give_up(state, fresh)
+            self._give_up(state, fresh, failure.refusal)
             if handler.name:
                 state.env[handler.name] = v.UNKNOWN
             entered.append(state)
@@ -132,8 +132,13 @@ class Handlers:
         return ends
 
     @staticmethod
-    def _give_up(state: State, fresh: dict[v.Origin, tuple[Write, ...]]) -> None:
-        """The try block failed: nobody is asked to commit what it left (whether it is half done is another matter)."""
+    def _give_up(state: State, fresh: dict[v.Origin, tuple[Write, ...]], refusal: Refusal | None) -> None:
+        """The try block failed: nobody is asked to commit what it left (whether it is half done is another matter).
+
+        Where the commit itself failed that is everything that was pending.
+        """
+        if refusal is not None and refusal.statement == "commit":
+            fresh = {**fresh, **_fresh([state], set())}
         for key, writes in fresh.items():
             transaction = state.sessions.get(key)
             if transaction is not None:
