@@ -24,6 +24,7 @@ from sessionlint.fixes.rewrite import insert_after, replace, stands_alone
 from sessionlint.fixes.sessions import named_session
 from sessionlint.fixes.sources import Refused, Source
 from sessionlint.fixes.stand_ins import stand_ins
+from sessionlint.fixes.told_before import told_after
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 
@@ -254,10 +255,12 @@ class Plan:
             raise Refused("it is called while a module is imported", use.step("here"))
         found = self._at_hand(caller, document, call)
         if found is not None:
+            self._tells_nobody(caller, use)
             return found
         entries = self.program.analysis.entries
         kind = entries.boundary(caller)
         if entries.kind(caller) == "route" or caller.key in entries.dependencies:
+            self._tells_nobody(caller, use)
             return self._asked(caller)
         if caller.parent is not None and kind == "route":
             return self._asked(_outermost(caller))
@@ -276,9 +279,19 @@ class Plan:
             return self._inside[caller.key]
         if owner is not None and owner.key in self.attributes and self.attributes[owner.key]:
             return self.attributes[owner.key]
+        self._tells_nobody(caller, use)
         if caller.parent is not None:
             return self.give(_outermost(caller))
         return self.give(caller)
+
+    def _tells_nobody(self, caller: sym.Function, use: references.Use) -> None:
+        """What follows the call followed its commit, and would not any more. Raises ``Refused``."""
+        if not self.source.writes or use.module.is_test:
+            return
+        heard = told_after(self.program, caller, use.expr.loc)
+        if heard is not None:
+            where = Step(self.program.analysis.place(caller, heard), f"`{caller.qualname}` tells others here")
+            raise Refused("somebody would hear of the rows before they are committed", where)
 
     def _at_hand(self, caller: sym.Function, document: Document, call: ast.Call) -> str | None:
         """A session the caller has at that place."""
@@ -471,7 +484,8 @@ class Plan:
         return self._document(function.module).function(function.facts)
 
     def _annotation(self, document: Document) -> str:
-        return signatures.written(document, *signatures.session_class(self.source.is_async), self.imports)
+        kind = signatures.session_class(self.program, self.program.module(document.file), self.source.is_async)
+        return signatures.written(document, *kind, self.imports)
 
     def _step(self, function: sym.Function, text: str) -> Step:
         return Step(self.program.analysis.place(function, function.facts.loc), text)

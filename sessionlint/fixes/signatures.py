@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 
 from sessionlint.fixes import references
 from sessionlint.fixes.aliases import alias_of
@@ -15,6 +16,7 @@ from sessionlint.fixes.program import Program
 from sessionlint.fixes.sessions import Held
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
+from sessionlint.project.frameworks.sqlalchemy import is_session
 
 NAMES = ("db", "session", "db_session")
 
@@ -127,9 +129,22 @@ def pass_keyword(document: Document, call: ast.Call, name: str, text: str) -> Ed
 # ---- dependencies --------------------------------------------------------------------------------------------------
 
 
-def session_class(is_async: bool | None) -> tuple[str, str]:
-    """(module, name) of the annotation of a session."""
-    return ("sqlalchemy.ext.asyncio", "AsyncSession") if is_async else ("sqlalchemy.orm", "Session")
+def session_class(program: Program, importer: sym.Module, is_async: bool | None) -> tuple[str, str]:
+    """(module, name) by which a file annotates sessions: as it imports them, else as most files of the project do."""
+    used = Counter(_sessions_of(importer, bool(is_async)))
+    for module in program.analysis.table.modules.values() if not used else ():
+        used.update(_sessions_of(module, bool(is_async)))
+    usual = ("sqlalchemy.ext.asyncio", "AsyncSession") if is_async else ("sqlalchemy.orm", "Session")
+    return min(used, key=lambda pair: (-used[pair], pair != usual, pair)) if used else usual
+
+
+def _sessions_of(module: sym.Module, is_async: bool) -> list[tuple[str, str]]:
+    """The session classes of one kind that a file imports."""
+    return [
+        (b.module, b.name)
+        for b in module.facts.imports
+        if b.name is not None and not b.level and is_session(f"{b.module}.{b.name}") is is_async
+    ]
 
 
 def depends(
@@ -148,7 +163,7 @@ def depends(
     if aliased is not None:
         return Held(name, is_async), [aliased], ()
     try:
-        kind = written(document, *session_class(is_async), needed)
+        kind = written(document, *session_class(program, function.module, is_async), needed)
         marker = written(document, *depends_of(document), needed)
         source = name_of(program, function.module, provider, needed)
     except LookupError as error:

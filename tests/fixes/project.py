@@ -111,7 +111,7 @@ def write(root: Path, files: Mapping[str, str | bytes]) -> Path:
 def sessionlint(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it."""
     command = [sys.executable, "-m", "sessionlint", *words]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=600, check=False)
 
 
 def run_check(root: Path, files: Mapping[str, str | bytes], check: str) -> subprocess.CompletedProcess[str]:

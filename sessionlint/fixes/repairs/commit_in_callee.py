@@ -4,7 +4,8 @@ Removed, or turned into ``flush()`` where a new row's key may be read afterwards
 caught around it, and where the row is refreshed. Unsafe: what was permanent half way is permanent only when the caller
 commits. Made only with proof: every chain of calls that leads to it must be visible and end where somebody commits;
 where the boundary forgets to, its commit is added in the same repair. Refused, with the chain, where nobody in the
-project calls it, where it is handed on as a value, runs elsewhere, or where the owner of the session is not known.
+project calls it, where it is handed on as a value, runs elsewhere, where the owner of the session is not known, or
+where a message, a task or another service would hear of the rows before they are committed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from collections.abc import Iterator, Sequence
 
 from sessionlint.effects.afterwards import policies as session_policies
 from sessionlint.effects.observations import Committed, Created, DrivenProvider
+from sessionlint.facts.shape import Loc
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes import references
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, Group, Refusal
+from sessionlint.fixes.leftovers import taken_out
 from sessionlint.fixes.program import Program
-from sessionlint.fixes.rewrite import delete
+from sessionlint.fixes.told_before import told_after
 from sessionlint.project import symbols as sym
 
 CODES = ("SES201", "SES202")
@@ -37,7 +40,10 @@ def propose(program: Program, findings: Sequence[Finding]) -> Iterator[Group | R
         title = "leave the commit to the caller"
         if call is None or not isinstance(call.func, ast.Attribute) or call.func.attr != "commit":
             continue
-        broken = _Proof(program).broken(function, ())
+        proof = _Proof(program)
+        place = finding.place
+        at = Loc(place.line, place.column, place.end_line, place.end_column)
+        broken = proof.told(function, at, ()) or proof.broken(function, ())
         if broken is not None:
             yield Refusal((finding,), title, *broken)
             continue
@@ -53,7 +59,7 @@ def _taken_out(document: Document, finding: Finding, call: ast.Call, title: str)
         start = document.end(call.func) - len("commit")
         edit = Edit(document.file, start, document.end(call.func), "flush")
         return Group(f"{title} and only flush", (finding,), FixSafety.UNSAFE, (edit,))
-    return Group(title, (finding,), FixSafety.UNSAFE, (delete(document, stmt),))
+    return Group(title, (finding,), FixSafety.UNSAFE, tuple(taken_out(document, [stmt])))
 
 
 def _needs_flush(document: Document, stmt: ast.stmt, call: ast.Call) -> bool:
@@ -110,10 +116,18 @@ class _Proof:
         for calls in callers.values():
             for caller, loc, how in calls:
                 step = Step(analysis.place(caller, loc), f"{caller.qualname} calls {function.qualname}()")
-                found = self._caller(caller, how, (step, *below))
+                found = self.told(caller, loc, (step, *below)) or self._caller(caller, how, (step, *below))
                 if found is not None:
                     return found
         return None
+
+    def told(self, function: sym.Function, at: Loc, below: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]] | None:
+        """Whether somebody hears of the rows behind a place, which would be in front of the commit from now on."""
+        heard = told_after(self._program, function, at)
+        if heard is None:
+            return None
+        where = Step(self._analysis.place(function, heard), f"`{function.qualname}` tells others here")
+        return "somebody would hear of the rows before they are committed", (where, *below)
 
     def _caller(self, caller: sym.Function, how: str, chain: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]] | None:
         if how in {"spawn", "stream"}:

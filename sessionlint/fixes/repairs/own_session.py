@@ -13,13 +13,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from sessionlint.effects.observations import Created
+from sessionlint.effects.observations import Committed, Created
+from sessionlint.facts.shape import Loc
 from sessionlint.findings import Finding, FixSafety, Step
 from sessionlint.fixes.edits import Edit, Group, Refusal, Unwrap
 from sessionlint.fixes.hand_down import Plan
 from sessionlint.fixes.owned_blocks import NotTakenOut, OwnBlocks, own_blocks
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.sources import Refused, source_of
+from sessionlint.fixes.told_before import told_after
 from sessionlint.project import symbols as sym
 
 CODES = ("SES101", "SES102")
@@ -57,6 +59,9 @@ def _handed_down(
     if at_hand:
         edits, blocks = own.rewritten(at_hand)
         return _group(program, mine, [own], edits, blocks, None), set()
+    if own.writes:
+        for block in own.blocks:
+            _tells_nobody(program, own, block)
     source = source_of(program, function, own.openers[0], own.is_async, own.name, own.writes)
     plan = Plan(program, source)
     owner = function.owner
@@ -66,6 +71,17 @@ def _handed_down(
         edits, _ = own.rewritten(spelling)
         return _group(program, mine, [own], edits, [], plan), set()
     return _injected(program, plan, owner, findings)
+
+
+def _tells_nobody(program: Program, own: OwnBlocks, block: ast.With | ast.AsyncWith) -> None:
+    """What follows the block follows its commit, and would not any more. Raises ``Refused``."""
+    commits = [o.loc for o in program.observations(own.function, Committed) if o.loc.line >= block.lineno]
+    place = own.document.place(block)
+    at = min(commits) if commits else Loc(place.end_line, place.end_column, place.end_line, place.end_column)
+    heard = told_after(program, own.function, at)
+    if heard is not None:
+        where = Step(program.analysis.place(own.function, heard), f"`{own.function.qualname}` tells others here")
+        raise Refused("somebody would hear of the rows before they are committed", where)
 
 
 def _injected(program: Program, plan: Plan, owner: sym.Class, findings: Sequence[Finding]) -> tuple[Group, set[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Container
 from typing import NamedTuple
 
 from sessionlint.effects import Analysis
+from sessionlint.effects.observations import Suspended
 from sessionlint.project import symbols as sym
 
 _MOST_DEEP = 12
@@ -44,3 +45,16 @@ def _kinds(analysis: Analysis, function: sym.Function, lines: Container[int] | N
         else:
             found.append(event.kind)
     return found
+
+
+def waits_open(analysis: Analysis, generator: sym.Function, seen: frozenset[str] = frozenset()) -> Suspended | None:
+    """Where a generator, or one it passes on, waits for its reader with a transaction open that is not its own."""
+    if generator.key in seen:
+        return None
+    result = analysis.result(generator)
+    for one in result.observations:
+        if isinstance(one, Suspended) and one.open and not one.owned:
+            return one
+    inner = (analysis.table.functions.get(e.callee) for e in result.edges if e.how == "iterate")
+    found = (waits_open(analysis, f, seen | {generator.key}) for f in inner if f is not None)
+    return next((one for one in found if one is not None), None)

@@ -106,7 +106,7 @@ class ShortBlocks:
         else:
             for header in _headers(stmt):
                 if self._uses(header):
-                    raise Refused("the session decides how the stream goes on", self._step(header))
+                    raise Refused("the session is needed while the reader is waited for", self._step(header))
         inner = [getattr(stmt, name, None) for name in ("body", "orelse", "finalbody")]
         if not any(inner):
             raise Refused("one statement uses the session and hands a part to the reader", self._step(stmt))

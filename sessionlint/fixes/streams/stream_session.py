@@ -8,10 +8,11 @@ where something is not seen for certain. Collects edits; changes nothing.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sessionlint.findings import Step
+from sessionlint.fixes.around import is_docstring
 from sessionlint.fixes.edits import Edit, NeededImport, Wrap
 from sessionlint.fixes.expiry import keeps_objects
 from sessionlint.fixes.leaving import fresh_name
@@ -23,7 +24,7 @@ from sessionlint.fixes.sources import Refused
 from sessionlint.fixes.streams.carriers import Carried, physical, renamed, session_names
 from sessionlint.fixes.streams.endpoint import leave_endpoint
 from sessionlint.fixes.streams.factories import factory_text
-from sessionlint.fixes.streams.run_effects import Effects, effects_of
+from sessionlint.fixes.streams.run_effects import Effects, effects_of, waits_open
 from sessionlint.fixes.streams.short_blocks import ShortBlocks
 from sessionlint.fixes.streams.stream_entries import StreamEntry
 from sessionlint.project import symbols as sym
@@ -77,27 +78,50 @@ class StreamSession:
         factory = self._factory()
         names = self.carried.sessions | self.carried.carriers
         cut = ShortBlocks(document, node, names, self.carried.sessions)
-        cut.cut()
+        try:
+            cut.cut()
+        except Refused as refused:
+            self._around(node, names, factory, refused)
+        else:
+            self._in_blocks(cut, factory)
+        for name in session_names(node, self.carried.sessions - {self.name}):
+            self.edits.append(replace(document, name, self.name))
+        self._leave_endpoint([node])
+
+    def _in_blocks(self, cut: ShortBlocks, factory: sym.Global) -> None:
+        """Short blocks, none of which waits for the reader."""
         if not cut.runs and not cut.hoisted:
             raise Refused("it is not seen where the stream uses the session", self._of(self.generator))
         self._may_leave(cut)
         for run in cut.runs:
             effects = effects_of(self.program.analysis, self.generator, run.lines)
-            header = "\n".join(
-                [
-                    self._opening(factory, effects),
-                    *physical(self._lines(run.stmts), document.indentation(run.stmts[0]) + document.unit),
-                ]
-            )
             footer = f"await {self.name}.commit()" if effects.ends and effects.pending else ""
-            first, last = document.start(run.stmts[0]), document.start(run.stmts[-1])
-            self.blocks.append(Wrap(document.file, first, last, header, footer))
+            self.blocks.append(self._block(run.stmts, factory, effects, footer))
         self.edits.extend(cut.edits)
         if cut.hoisted:
             self.edits.extend(cut.written(self._opening(factory, Effects(False, False, False)), self._lines))
-        for name in session_names(node, self.carried.sessions - {self.name}):
-            self.edits.append(replace(document, name, self.name))
-        self._leave_endpoint([node])
+
+    def _around(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, names: set[str], factory: sym.Global, refused: Refused
+    ) -> None:
+        """One block around all that uses the session, for a stream that hands on what a service streams."""
+        body = [stmt for stmt in node.body if not is_docstring(stmt)]
+        used = [stmt for stmt in body if session_names(stmt, names)]
+        region = body[body.index(used[0]) : body.index(used[-1]) + 1]
+        calls_only = all(isinstance(stmt, (ast.AsyncFor, ast.Assign, ast.Expr)) for stmt in region)
+        if not calls_only or not any(isinstance(stmt, ast.AsyncFor) for stmt in region):
+            raise refused
+        self._must_not_wait()
+        effects = effects_of(self.program.analysis, self.generator)
+        footer = f"await {self.name}.commit()" if effects.ends and effects.pending else ""
+        self.blocks.append(self._block(region, factory, effects, footer))
+
+    def _block(self, stmts: Sequence[ast.stmt], factory: sym.Global, effects: Effects, footer: str) -> Wrap:
+        """Statements in a block that opens the session and makes anew what they use."""
+        document = self.document
+        space = document.indentation(stmts[0]) + document.unit
+        header = "\n".join([self._opening(factory, effects), *(f"{space}{line}" for line in self._lines(stmts))])
+        return Wrap(document.file, document.start(stmts[0]), document.start(stmts[-1]), header, footer)
 
     def _may_leave(self, cut: ShortBlocks) -> None:
         """Objects that leave their block are read only, and a commit must not expire them. Raises ``Refused``."""
@@ -147,6 +171,7 @@ class StreamSession:
         """A generator beside the answer opens the session and reads from the one that was there."""
         document = self.document
         start, stmt = self._start()
+        self._must_not_wait()
         self.carried.take([n for n in ast.walk(start) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
         factory = self._factory()
         call = renamed(document, start, self.carried.sessions, self.name)
@@ -174,6 +199,14 @@ class StreamSession:
         self.edits.append(insert_before(document, stmt, lines))
         self.edits.append(replace(document, start, f"{name}()"))
         self._leave_endpoint([start])
+
+    def _must_not_wait(self) -> None:
+        """One block for the whole stream is no better than the request's session if it waits like that."""
+        if waits_open(self.program.analysis, self.generator) is not None:
+            raise Refused(
+                "it would wait for the reader with a transaction open: `migrate unit-of-work` is for that",
+                self._of(self.generator),
+            )
 
     def _start(self) -> tuple[ast.Call, ast.stmt]:
         """The call that starts the stream, and the statement that answers with it."""
