@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sessionlint.findings import Place
+from sessionlint.project import shipped
 from sessionlint.project import symbols as sym
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ _MAX_TIMELINE_LINES = 600
 _TOUCHING = frozenset(
     {"open", "read", "write", "flush", "commit", "rollback", "close", "await", "stream", "spawn", "unknown"}
 )
+#: what methods of the runtime's unit of work do, which has no source to show
+_RUNTIME = {"commit": "commit", "release": "commit", "rollback": "rollback", "flush": "flush"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,10 @@ class Timeline:
             return
         for event in self._analysis.result(function).events:
             inner = self._analysis.table.functions.get(event.callee) if event.callee else None
-            line = TimelineEvent(depth, self._analysis.place(function, event.loc), event.kind, event.text)
+            kind = (
+                _RUNTIME.get(event.callee.rpartition(".")[2], event.kind) if _is_shipped(event.callee) else event.kind
+            )
+            line = TimelineEvent(depth, self._analysis.place(function, event.loc), kind, event.text)
             if inner is None:
                 last = out[-1] if out else None
                 same = last is not None and (last.kind, last.message) == (line.kind, line.message)
@@ -121,3 +127,7 @@ class Timeline:
 def _brief(event: TimelineEvent) -> str:
     """An event in a word or two, for a function that was shown before."""
     return event.message if event.kind == "write" else event.kind
+
+
+def _is_shipped(callee: str) -> bool:
+    return callee.partition("::")[0] == shipped.PATH

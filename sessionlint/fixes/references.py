@@ -17,6 +17,9 @@ from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
 from sessionlint.project.infer import Scope
 
+#: attributes of a framework's objects under which a program keeps its own
+_HOLDERS = frozenset({"state", "ctx", "context", "obj", "extensions", "user_data", "bot_data"})
+
 
 class Use(NamedTuple):
     """One use: in which function (None at module level) of which module, and the expression.
@@ -85,7 +88,7 @@ def _search(analysis: Analysis, names: set[str], means, owners: set[str]) -> Ref
             if means(value):
                 _sort(found, use)
             elif use.call is not None and use.call.func is use.expr and knows:
-                if isinstance(value, v.Unknown) and isinstance(use.expr, s.Attribute):
+                if (isinstance(value, v.Unknown) or _kept_outside(value)) and isinstance(use.expr, s.Attribute):
                     found.doubts.append(use)
     return found
 
@@ -125,6 +128,11 @@ def _mentions(analysis: Analysis, module: sym.Module) -> dict[str, list[Use]]:
                 if isinstance(expr, (s.Name, s.Attribute)):
                     known.setdefault(sym.last_name(expr) or "", []).append(Use(module, caller, expr, around))
     return known
+
+
+def _kept_outside(value: v.Value) -> bool:
+    """Whether a value was put into an object of a framework that holds anything: ``request.app.state.store``."""
+    return any(isinstance(o, v.ExternalObject) and _HOLDERS & set(o.dotted.split(".")) for o in v.options_of(value))
 
 
 def _sort(found: References, use: Use) -> None:

@@ -18,11 +18,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sessionlint.findings import Finding, Severity
+from sessionlint.project import shipped
 from sessionlint.rules.installed import code_and_name, installed, load
 
 if TYPE_CHECKING:
     from sessionlint.effects import Analysis
-    from sessionlint.rules.base import Draft
+from sessionlint.rules.base import Draft
 
 _FILE = re.compile(r"(ses\d{3})_(\w+)\.py$")
 
@@ -116,7 +117,7 @@ def _finish(draft: Draft, code: str, name: str, severity: Severity) -> Finding:
         draft.function.qualname,
         draft.label,
         draft.help,
-        draft.trace,
+        tuple(step for step in draft.trace if step.place.file != shipped.PATH),  # no file of the project
         draft.fix,
     )
 

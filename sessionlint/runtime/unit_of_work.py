@@ -212,7 +212,8 @@ class SSEUnitOfWork(Generic[S]):
         """End a read-only transaction before awaiting something slow, so that no connection is held meanwhile.
 
         Ends it by COMMIT: a ROLLBACK would expire every object that was loaded. Raises `TransactionOpenError` when
-        something has been written, because whether that is to be kept is not for ``release`` to decide.
+        something has been written, because whether that is to be kept is not for ``release`` to decide. On a session
+        that was lent (`around`) such writes may be its owner's: the transaction then stays open.
         """
         session = self.session
         if not session.in_transaction():
@@ -220,6 +221,8 @@ class SSEUnitOfWork(Generic[S]):
         if self._borrowed:
             raise UnitOfWorkError("A joined unit of work can't end its owner's transaction.")
         if written := self.uncommitted():
+            if self._lent:
+                return
             raise TransactionOpenError(f"release() with uncommitted writes ({written}): commit() or rollback() first.")
         self._label.operation = RELEASE
         try:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
 
+from sessionlint.config.settings import AnalysisSettings
+from sessionlint.config.versions import VersionRange
 from sessionlint.extraction import with_deep_stack
 from sessionlint.fixes.engine import Means, Outcome, repair
 from sessionlint.fixes.migrate.unit_of_work import propose
+from sessionlint.fixes.program import Program
 from sessionlint.fixes.streams.stream_entries import StreamEntry
 from tests.fixes.project import programmed, read_case, run_check, sessionlint, write
 
@@ -21,21 +24,26 @@ _FOLDER = Path(__file__).parent / "migrate"
 EACH = pytest.mark.parametrize("name", sorted(p.stem for p in _FOLDER.glob("*.txt")))
 
 
-def migrated(files: dict[str, str]) -> Outcome:
-    """Migrate every entry in memory."""
+def migrated(files: dict[str, str], fastapi: str | None = None) -> Outcome:
+    """Migrate every entry in memory, of a project that uses a certain version of FastAPI."""
+    settings = AnalysisSettings(versions={"fastapi": VersionRange("fastapi", exact=fastapi)} if fastapi else {})
     sources = {file: text.encode() for file, text in files.items()}
 
     def every(_entry: StreamEntry) -> bool:
         return True
 
-    means = Means(programmed, lambda _finding: False, unsafe=True, propose=lambda program: propose(program, every))
-    return with_deep_stack(lambda: repair(programmed(sources), means))
+    def analysed(state: Mapping[str, bytes]) -> Program:
+        return programmed(state, settings)
+
+    means = Means(analysed, lambda _finding: False, unsafe=True, propose=lambda program: propose(program, every))
+    return with_deep_stack(lambda: repair(analysed(sources), means))
 
 
 @EACH
 def test_migration(name: str, tmp_path: Path) -> None:
     case = read_case((_FOLDER / f"{name}.txt").read_text(encoding="utf-8"))
-    outcome = migrated(case.before)
+    fastapi = case.options.get("fastapi", [None])[0]
+    outcome = migrated(case.before, fastapi)
     got = {file: source.decode() for file, source in outcome.after.sources.items()}
     for file, text in {**case.before, **case.after}.items():
         assert got[file] == text, file
@@ -46,7 +54,7 @@ def test_migration(name: str, tmp_path: Path) -> None:
     wanted = case.options.get("refuses", [])
     assert len(said) == len(wanted) and all(any(w in one for one in said) for w in wanted), said
     assert all(refusal.trace for refusal in outcome.refused), "a refusal names a place"
-    assert not migrated(got).changed, "a second run changes something"
+    assert not migrated(got, fastapi).changed, "a second run changes something"
     if case.check:
         assert case.after, "only what changes needs to be run"
         for folder, files in (("before", case.before), ("after", got)):

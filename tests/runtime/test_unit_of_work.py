@@ -293,6 +293,8 @@ async def test_unit_around_a_session_commits_and_leaves_the_rest_to_its_owner(da
             await uow.commit("save")
             assert (database.ids(), uow.commits) == (["before", "inside"], 1)
             session.add(Conversation(id="later"))
+            await uow.release()
+            assert session.in_transaction(), "what its owner has written is not for release() to end"
         assert database.ids() == ["before", "inside"], "leaving the block ends nothing"
         await session.commit()
         with pytest.raises(ValueError):

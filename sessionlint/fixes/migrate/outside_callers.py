@@ -55,6 +55,8 @@ class SharedUnitPlan(UnitPlan):
         session, text = self._session_of(caller, document, use, call)
         if session.kind != "local" and not self._is_boundary(caller):
             return self.give(caller)
+        if not caller.facts.is_async:
+            raise Refused("it is called from a function that is not `async`, which cannot open a unit", _called(use))
         self._name_is_free(document, caller)
         if session.kind == "local" and self._opened_by(caller, document, call, text):
             return UNIT

@@ -17,6 +17,7 @@ from sessionlint.fixes.around import is_docstring
 from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Wrap
 from sessionlint.fixes.leaving import before_return, fresh_name
+from sessionlint.fixes.migrate.lent_session import captured, is_lent, lent_session
 from sessionlint.fixes.migrate.obstacles import path_is_clear
 from sessionlint.fixes.migrate.own_sessions import OwnBlock, has_unit, own_blocks
 from sessionlint.fixes.migrate.path_commits import commit_text, commits, end_through_unit
@@ -27,6 +28,7 @@ from sessionlint.fixes.migrate.waits import settled, waits_of
 from sessionlint.fixes.program import Program
 from sessionlint.fixes.providers import identity
 from sessionlint.fixes.rewrite import insert_before, replace
+from sessionlint.fixes.sessions import inside
 from sessionlint.fixes.signatures import written
 from sessionlint.fixes.sources import Refused, Source
 from sessionlint.fixes.streams.carriers import Carried, physical, renamed, session_names
@@ -59,6 +61,8 @@ class StreamMigration:
         self.kind = ""
         self.opened: list[OwnBlock] = []
         self.factories: list[sym.Global] = []
+        #: the endpoint's session, where the unit stands around that
+        self.lent = ""
 
     @cached_property
     def ending(self) -> frozenset[str]:
@@ -73,19 +77,27 @@ class StreamMigration:
             self._nothing_held_open()
             return
         where = self._step(self.node, f"`{self.generator.qualname}`")
+        if not opened and has_unit(self.program, [self.generator]):
+            if is_lent(self.program, self.generator, self.entry):
+                return
+            other = str(min(self.entry.streamed.origins)).rpartition(":")[2]
+            raise Refused(f"the stream has a unit of work, and reaches another session too, through `{other}`", where)
         if not all(g.facts.is_async for g in self.entry.generators):
             raise Refused("the generator is not `async`", where)
         if opened and self.entry.streamed.origins:
             raise Refused("the stream uses more than one session", where)
         for function in {*(one.function for one in opened), self.generator, self.endpoint}:
             document = self.program.document(function.module.path)
-            for name in session_names(document.function(function.facts), {UNIT}):
-                raise Refused(f"`{UNIT}` means something else there", self._step_in(document, name, "here"))
+            for name in inside(document.function(function.facts)):
+                if isinstance(name, ast.Name) and name.id == UNIT:
+                    raise Refused(f"`{UNIT}` means something else there", self._step_in(document, name, "here"))
         path_is_clear(self.program, self.path.values(), unit_class(self.program).cls)
         if opened:
             self.kind, self.opened = "own", opened
             self.owners = {one.function.key for one in opened}
-        elif self.generator.parent is self.endpoint:
+            return
+        self.lent = lent_session(self.program, self.entry)
+        if self.generator.parent is self.endpoint:
             self.kind = "inside"
             self.owners = {self.generator.key}
         else:
@@ -107,13 +119,16 @@ class StreamMigration:
     def open(self, plan: UnitPlan) -> None:
         """First: the blocks of units, in a plan that others may share."""
         self.plan = plan
+        if self.lent:
+            note = f"`{self.lent}` stays the session of the request: what opens it is replaced or does more than that"
+            self.notes.append(Step(self.entry.place, note))
         if self.kind == "own":
             for function, block in self.opened:
                 name = self.endpoint.name if self.entry.generators == (function,) else function.name
                 self.factories.append(converted(plan, function, block, name))
         elif self.kind == "inside":
             self._open_around_uses()
-        else:
+        elif not self.lent:
             self._take_what_starts()
 
     def hand_down(self) -> None:
@@ -144,21 +159,29 @@ class StreamMigration:
 
     def _open_around_uses(self) -> None:
         """The nested generator captures the session, or what is built on it."""
+        if self.lent:
+            region = self._region(captured(self.program, self.endpoint, self.node))
+            self._wrap(region, "")
+            through_unit(self.plan, self.generator, region, {self.lent}, lent=True)
+            return
         self.carried.take([n for n in ast.walk(self.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)])
-        factory = self._factory()
-        self.factories.append(factory)
+        self.factories.append(self._factory())
         names = self.carried.sessions | self.carried.carriers
+        region = self._region(names)
+        if len(region) == 1 and isinstance(region[0], ast.Try) and region[0].handlers:
+            region = inner(self.plan, self.document, region[0], names)
+        end = self._commit_at_end(region)
+        self._wrap(region, end)
+        through_unit(self.plan, self.generator, region, self.carried.sessions)
+        self._leave_endpoint([self.node])
+
+    def _region(self, names: set[str]) -> list[ast.stmt]:
+        """The statements of the nested generator from the first on that uses some names."""
         body = [stmt for stmt in self.node.body if not is_docstring(stmt)]
         used = [stmt for stmt in body if session_names(stmt, names)]
         if not used:
             raise Refused("it is not seen where the stream uses the session", self._step(self.node, "here"))
-        region = body[body.index(used[0]) :]
-        if len(region) == 1 and isinstance(region[0], ast.Try) and region[0].handlers:
-            region = inner(self.plan, self.document, region[0], names)
-        end = self._commit_at_end(region)
-        self._wrap(region, factory, end)
-        through_unit(self.plan, self.generator, region, self.carried.sessions)
-        self._leave_endpoint([self.node])
+        return body[body.index(used[0]) :]
 
     def _start(self) -> tuple[ast.Call, ast.stmt]:
         """The call that starts the stream, in the call of the response or in front of it, and its statement."""
@@ -198,14 +221,14 @@ class StreamMigration:
         call = self._started(start)
         node = self._endpoint_node()
         before = document.block(stmt)[: document.block(stmt).index(stmt)]
-        name = fresh_name(node, ("stream", "body", "events"))
+        name = fresh_name(node, tuple(n for n in ("stream", "body", "events") if n != node.name))
         item, items = fresh_name(node, ("item", "part")), fresh_name(node, ("items", "parts"))
         unit = document.unit
         closing = written(document, "contextlib", "aclosing", self.plan.imports)
         source = [f"async with {closing}({call}) as {items}:"]
         if "\n" in call:
             source = [*f"{items} = {call}".splitlines(), f"async with {closing}({items}):"]
-        inside = [
+        body = [
             *physical(self.carried.lines),
             *source,
             f"{unit}async for {item} in {items}:",
@@ -215,8 +238,8 @@ class StreamMigration:
         lines = [
             *([""] if set(before) - set(self.carried.moved) else []),
             f"async def {name}():",
-            f"{unit}async with {self._opening(document, self.factories[0])} as {UNIT}:",
-            *(f"{unit}{unit}{line}" for line in inside),
+            f"{unit}async with {self._opening(document)} as {UNIT}:",
+            *(f"{unit}{unit}{line}" for line in body),
             "",
         ]
         self.plan.edits.append(insert_before(document, stmt, lines))
@@ -236,6 +259,8 @@ class StreamMigration:
         return call
 
     def _leave_endpoint(self, gone: list[ast.AST]) -> None:
+        if self.lent:
+            return
         left = leave_endpoint(self.carried, gone)
         self.plan.edits.extend(left.edits)
         self.plan.released.extend(left.released)
@@ -250,16 +275,19 @@ class StreamMigration:
 
     # ---- the unit --------------------------------------------------------------------------------------------------
 
-    def _opening(self, document: Document, factory: sym.Global) -> str:
-        text = factory_text(self.program, document, factory, self.plan.imports)
+    def _opening(self, document: Document) -> str:
+        if self.lent:
+            written_as = self.plan.unit.written(self.program, document, self.plan.imports)
+            return f'{written_as}.around({self.lent}, name="{self.endpoint.name}")'
+        text = factory_text(self.program, document, self.factories[0], self.plan.imports)
         return self.plan.unit.opening(self.program, document, text, self.endpoint.name, self.plan.imports)
 
-    def _wrap(self, region: list[ast.stmt], factory: sym.Global, end: str) -> None:
+    def _wrap(self, region: list[ast.stmt], end: str) -> None:
         document = self.document
         space = document.indentation(region[0]) + document.unit
         header = "".join(
             [
-                f"async with {self._opening(document, factory)} as {UNIT}:",
+                f"async with {self._opening(document)} as {UNIT}:",
                 *(f"\n{line}" for line in physical(self.carried.lines, space)),
             ]
         )
@@ -271,7 +299,7 @@ class StreamMigration:
 
     def _pending_at_end(self) -> bool:
         """Whether the request's dependency would have committed what the stream, or one below it, leaves."""
-        if self.plan.unit.commits_at_exit:
+        if self.plan.unit.commits_at_exit or self.lent:
             return False
         for generator in self.path.values():
             if generator not in self.entry.generators and not self.analysis.hands_out_items(generator):

@@ -75,8 +75,10 @@ def inner(plan: UnitPlan, document: Document, stmt: ast.Try, names: set[str]) ->
     return stmt.body
 
 
-def through_unit(plan: UnitPlan, function: sym.Function, region: Sequence[ast.stmt], names: set[str]) -> None:
-    """Uses of the session in the region become uses of the unit."""
+def through_unit(
+    plan: UnitPlan, function: sym.Function, region: Sequence[ast.stmt], names: set[str], *, lent: bool = False
+) -> None:
+    """Uses of the session in the region become uses of the unit; only commits do where the session is ``lent``."""
     document = plan.program.document(function.module.path)
     done: set[ast.AST] = set()
     for stmt in region:
@@ -91,12 +93,14 @@ def through_unit(plan: UnitPlan, function: sym.Function, region: Sequence[ast.st
                 loc = s.Loc(place.line, place.column, place.end_line, place.end_column)
                 plan.edits.append(replace(document, node, commit_text(plan, function, loc)))
                 done.add(value)
+            elif lent:
+                continue
             elif node.func.attr in {"rollback", "flush"} and plan.unit.cls is None:
                 plan.edits.append(replace(document, value, UNIT))
                 done.add(value)
             elif node.func.attr == "close":
                 raise Refused("the stream closes the session by hand", _step(document, node, "here"))
-        for name in session_names(stmt, names):
+        for name in session_names(stmt, names) if not lent else ():
             if not isinstance(name.ctx, ast.Load) or document.code(name) != name.id:
                 raise Refused(f"`{name.id}` is set anew", _step(document, name, "here"))
             if name not in done:

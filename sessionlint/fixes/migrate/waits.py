@@ -20,10 +20,13 @@ from sessionlint.fixes.program import Program
 from sessionlint.fixes.rewrite import stands_alone
 from sessionlint.fixes.sources import Refused
 from sessionlint.project import symbols as sym
+from sessionlint.project import values as v
+from sessionlint.project.infer import Scope
 
 _JUMPS = (ast.Return, ast.Continue, ast.Break)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
-_CURSORS = frozenset({"stream", "stream_scalars", "yield_per", "partitions"})
+_PARTS = frozenset({"yield_per", "partitions"})
+_CURSORS = frozenset({"stream", "stream_scalars"}) | _PARTS
 _USES = frozenset({"read", "write", "flush"})
 _CALLS = frozenset({"call", "iterate", "enter"})
 READER = "the reader waits here with writes uncommitted"
@@ -59,7 +62,7 @@ def waits_of(program: Program, function: sym.Function, *, reads: bool = False) -
     """The waits of a function that hands out items, in order; with ``reads`` also those where it has only read."""
     if not program.analysis.hands_out_items(function):
         return []
-    reads = reads and not _keeps_a_cursor(function)
+    reads = reads and not _keeps_a_cursor(program, function)
     found: dict[Loc, Wait] = {}
     for seen in program.analysis.result(function).observations:
         if isinstance(seen, Suspended):
@@ -129,11 +132,17 @@ def head_of(document: Document, stmt: ast.stmt) -> ast.stmt:
 # ---- what comes before a wait ----------------------------------------------------------------------------------------
 
 
-def _keeps_a_cursor(function: sym.Function) -> bool:
+def _keeps_a_cursor(program: Program, function: sym.Function) -> bool:
     """Whether rows come from the server as they are asked for, so that the transaction must stay open."""
-    names = {call.func.attr for call in function.calls if isinstance(call.func, s.Attribute)}
-    options = {k.name for call in function.calls for k in call.keywords}
-    return bool(names & _CURSORS or options & {"yield_per", "stream_results"})
+    infer, scope = program.analysis.infer, Scope(function.module, function)
+    for call in function.calls:
+        if any(k.name in {"yield_per", "stream_results"} for k in call.keywords):
+            return True
+        if isinstance(call.func, s.Attribute) and call.func.attr in _CURSORS:
+            value = infer.expr(call.func.value, scope)
+            if call.func.attr in _PARTS or any(isinstance(o, v.Session) for o in v.options_of(value)):
+                return True
+    return False
 
 
 def _uses(program: Program, document: Document, function: sym.Function) -> list[ast.stmt]:
@@ -177,7 +186,7 @@ def _found(
             return _Found(wait, stmt, _out_of_loops(document, stmt, top, uses), block, max(behind), top)
         if behind:
             break
-    return _Found(wait, stmt, stmt, None, 0, stmt) if wait.writes else None
+    return _Found(wait, stmt, stmt, None, 0, stmt) if marks else None
 
 
 def _place(function: sym.Function, write: Write) -> Loc | None:
