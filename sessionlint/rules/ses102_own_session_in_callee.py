@@ -398,6 +398,8 @@ def _below_a_caller(analysis: Analysis) -> Iterator[Draft]:
             continue
         if opener.owner is not None and opener.owner is function.owner:
             continue  # methods of one object are told at the call
+        if _is_only_a_row(analysis, function, seen):
+            continue  # whose session may be closed: the opener is there to save it
         write = seen.writes[-1]
         yield Draft(
             opener,
@@ -407,6 +409,16 @@ def _below_a_caller(analysis: Analysis) -> Iterator[Draft]:
             "does not see what the caller has flushed",
             (*write_steps(write), *chain_steps(seen.chain)),
         )
+
+
+def _is_only_a_row(analysis: Analysis, function: Function, seen: Exposed) -> bool:
+    """The caller changed rows it was given or was returned; a session it has not."""
+    if seen.origin.kind == "local":
+        opened = (o.origin for o in analysis.result(function).observations if isinstance(o, Created))
+        return seen.origin.root not in {origin.root for origin in opened}
+    if seen.origin.kind != "param" or seen.origin.name not in function.parameters:
+        return False
+    return not analysis.infer.holds(analysis.infer.parameter(function, seen.origin.name))
 
 
 def _among_methods(analysis: Analysis) -> Iterator[tuple[Function, Exposed, Function]]:
