@@ -182,8 +182,8 @@ class Sinks:
                     scopes.concurrent_use(origin, call, text, state)
             if awaited and isinstance(work, v.Running):
                 return self._calls.run(work.function, work.arguments(), call.loc, None, state)
-        elif held:
-            frame.note(obs.Spawned(call.loc, "task", tuple(sorted(held)), text, False))
+        elif held - self._closed_by(work):
+            frame.note(obs.Spawned(call.loc, "task", tuple(sorted(held - self._closed_by(work))), text, False))
         for origin in held:
             if not awaited:
                 frame.update(state, origin, frame.transaction(state, origin).give_away())
@@ -194,6 +194,15 @@ class Sinks:
         function = self._frame.function
         parameter = function.parameters.get(origin.name)
         return parameter is not None and self._infer.dependency(function, parameter) is not None
+
+    def _closed_by(self, work: v.Value) -> frozenset[v.Origin]:
+        """Sessions that a piece of work closes whatever way it ends: they are handed over, not lent."""
+        if not isinstance(work, v.Running):
+            return frozenset()
+        binding, variants = work.arguments(), self._frame.engine.result(work.function).summary.variants
+        closed = [{o for o, transaction in variant.transactions if transaction.closed} for variant in variants]
+        everywhere = set[v.Origin].intersection(*closed) if closed else set[v.Origin]()
+        return frozenset().union(*(self._calls.resolve(origin, binding) for origin in everywhere), frozenset())
 
     def _background(self, call: s.Call, state: State) -> None:
         frame = self._frame
