@@ -38,7 +38,7 @@ from sessionlint.effects.summary import (
     Variant,
     fold,
 )
-from sessionlint.effects.switches import captured_switches, switches
+from sessionlint.effects.switches import captured_switches, optional_sessions, switches
 from sessionlint.facts import shape as s
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -144,7 +144,11 @@ class Frame:
         self._seen_edges: set[Edge] = set()
         #: parameters with a constant default, also those of enclosing functions that are used here: flags and optional
         #: objects that choose between paths
-        self.switches = (*switches(function), *captured_switches(self.infer, function))
+        self.switches = (
+            *switches(function),
+            *optional_sessions(self.infer, function),
+            *captured_switches(self.infer, function),
+        )
         self._forgetting = Forgetting(function, self.switches)
         self._distinct = engine.distinct_sessions(function)
         self._entities = frozenset(

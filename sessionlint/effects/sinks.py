@@ -83,6 +83,9 @@ class Sinks:
             found: frozenset[v.Origin] = frozenset()
             for origin in summary.touches - _only_added(summary):
                 found |= self._calls.resolve(origin, binding)
+            for given in binding.values():  # a coroutine that is handed to another one is awaited there
+                if isinstance(given, (v.Running, v.Task)) and given is not value:
+                    found |= self.uses(given)
             return frozenset(o for o in found if self._is_async_session(o))
         if isinstance(value, v.Task):
             return frozenset().union(*(self.uses(w) for w in value.work), frozenset())

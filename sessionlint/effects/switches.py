@@ -8,8 +8,14 @@ from sessionlint.project.infer import Inference
 
 
 def switches(function: sym.Function) -> tuple[str, ...]:
-    """Parameters with a constant default, said to be true or false, or said to be possibly None."""
+    """Parameters with a constant default, or said to be true or false."""
     return tuple(n for n, p in function.parameters.items() if _is_switch(p))
+
+
+def optional_sessions(infer: Inference, function: sym.Function) -> tuple[str, ...]:
+    """Sessions, and what holds one, that may be None without being so by default: ``db: AsyncSession | None``."""
+    found = (p for p in function.facts.parameters if p.default is None and _may_be_none(p.annotation))
+    return tuple(p.name for p in found if infer.holds(infer.parameter(function, p.name)))
 
 
 def captured_switches(infer: Inference, function: sym.Function) -> tuple[str, ...]:
@@ -23,7 +29,7 @@ def captured_switches(infer: Inference, function: sym.Function) -> tuple[str, ..
 def _is_switch(parameter: s.Parameter) -> bool:
     annotation = parameter.annotation
     flag = isinstance(annotation, s.Name) and annotation.id == "bool"
-    return flag or isinstance(parameter.default, s.Constant) or _may_be_none(annotation)
+    return flag or isinstance(parameter.default, s.Constant)
 
 
 def _may_be_none(annotation: s.Expr | None) -> bool:
