@@ -19,7 +19,7 @@ from sessionlint.effects.engine import Engine
 from sessionlint.effects.exits import Exits, UnitExit
 from sessionlint.effects.generators import Generators
 from sessionlint.effects.observations import Committed, DrivenProvider
-from sessionlint.effects.request_state import kept_by_middleware
+from sessionlint.effects.request_state import kept_by_middleware, state_session
 from sessionlint.effects.results import Results
 from sessionlint.effects.scopes import OWN
 from sessionlint.effects.session_calls import SessionCalls
@@ -401,6 +401,9 @@ class Analysis:
                 for provider, scope in self.request_sessions(inner, origin.name):
                     if scope != "function":
                         yield inner, provider, transaction.since
+                around = state_session(self, inner, origin.name)
+                if around is not None:
+                    yield inner, around, transaction.since
         for name in inner.parameters:
             yield from self.left_open(inner, name, depth + 1)
 

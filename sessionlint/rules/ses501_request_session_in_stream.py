@@ -689,8 +689,8 @@ def _held_open(analysis: Analysis, told: set[str]) -> Iterator[Draft]:
                 *chain_steps(seen.chain),
             ),
         )
-    for function in analysis.functions if known else ():
-        yield from _opened_before(analysis, function, told)
+    for function in analysis.functions:
+        yield from _opened_before(analysis, function, told, known)
 
 
 def _stream_of(analysis: Analysis, function: Function) -> tuple[Loc, frozenset[v.Origin]] | None:
@@ -704,16 +704,20 @@ def _stream_of(analysis: Analysis, function: Function) -> tuple[Loc, frozenset[v
     return None
 
 
-def _opened_before(analysis: Analysis, function: Function, told: set[str]) -> Iterator[Draft]:
+def _opened_before(analysis: Analysis, function: Function, told: set[str], known: bool) -> Iterator[Draft]:
     """Endpoints that stream while a dependency of theirs (authentication, say) has left a transaction open."""
     stream = _stream_of(analysis, function) if analysis.entries.kind(function) == "route" else None
     if stream is None or function.key in told:
         return
     loc, settled = stream
-    ended = {p.key for o in settled for p, _ in analysis.request_sessions(function, o.name)}
+    names = [o.name for o in settled]
+    ended = {p.key for name in names for p, _ in analysis.request_sessions(function, name)}
+    ended |= {around.key for name in names if (around := state_session(analysis, function, name)) is not None}
+    around_all = {middleware.key for middleware in analysis.state_sessions.values()}
     for name in function.parameters:
         for dependency, provider, since in analysis.left_open(function, name):
-            if provider.key not in ended and function.key not in told:
+            lasts = known or provider.key in around_all
+            if lasts and provider.key not in ended and function.key not in told:
                 told.add(function.key)
                 yield Draft(
                     function,
