@@ -28,6 +28,8 @@ def test_streams_of_the_service(tmp_path: Path) -> None:
         for path in sorted(_SERVICE.rglob("*.py"))
         if "__pycache__" not in path.parts
     }
+    early = with_deep_stack(lambda: propose(programmed(sources), lambda one: one.function.name == "process_message"))
+    assert [refusal.reason.rpartition(";")[2] for refusal in early.refusals] == [" repair that first (SES115)"]
     repaired = with_deep_stack(lambda: fixed(sources, only="SES115").after)
     means = Means(programmed, lambda _finding: False, unsafe=True, propose=lambda p: propose(p, lambda _entry: True))
     outcome = with_deep_stack(lambda: repair(repaired, means))

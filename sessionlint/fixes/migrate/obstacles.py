@@ -23,6 +23,15 @@ def path_is_clear(program: Program, path: Collection[sym.Function], own: sym.Cla
                 raise Refused("a block that commits by itself stands on the path of the stream", where)
 
 
+def nothing_remembered(program: Program, functions: Collection[sym.Function]) -> None:
+    """Raises ``Refused`` where something remembers what is built on a session: the next stream would get it closed."""
+    places = {(f.module.path, f.qualname) for f in functions}
+    for finding in program.findings:
+        if finding.code == "SES115" and (finding.place.file, finding.function) in places:
+            reason = "what is built on the session is remembered for the next stream; repair that first (SES115)"
+            raise Refused(reason, Step(finding.place, finding.message))
+
+
 def _followed(program: Program, function: sym.Function) -> None:
     """What is not handed the session can neither end its transactions nor leave writes in them."""
     for unseen in program.analysis.unresolved:

@@ -18,7 +18,7 @@ from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Wrap
 from sessionlint.fixes.leaving import before_return, fresh_name
 from sessionlint.fixes.migrate.lent_session import captured, is_lent, lent_session
-from sessionlint.fixes.migrate.obstacles import path_is_clear
+from sessionlint.fixes.migrate.obstacles import nothing_remembered, path_is_clear
 from sessionlint.fixes.migrate.own_sessions import OwnBlock, has_unit, own_blocks
 from sessionlint.fixes.migrate.path_commits import commit_text, commits, end_through_unit
 from sessionlint.fixes.migrate.unit_block import converted, inner, through_unit
@@ -92,6 +92,7 @@ class StreamMigration:
                 if isinstance(name, ast.Name) and name.id == UNIT:
                     raise Refused(f"`{UNIT}` means something else there", self._step_in(document, name, "here"))
         path_is_clear(self.program, self.path.values(), unit_class(self.program).cls)
+        nothing_remembered(self.program, reached(self.analysis, self.endpoint).values())
         if opened:
             self.kind, self.opened = "own", opened
             self.owners = {one.function.key for one in opened}
