@@ -33,6 +33,8 @@ def entry_commits(
     if held.is_async and not function.facts.is_async:
         raise NoCommit("the function is not `async`, so it cannot await a commit")
     node = document.function(function.facts)
+    if ast.unparse(node.body[-1]) == call(held, "commit"):
+        raise NoCommit(f"it commits `{held.text}` already, so the write is on another session")
     for end in ends:
         if end.leaving == "return":
             edits.extend(_before(document, end, call(held, "commit")))

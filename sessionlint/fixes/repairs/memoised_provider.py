@@ -3,7 +3,8 @@
 ``if self._service is None: self._service = Service(Repository(db))`` and ``return self._service`` become
 ``return Service(Repository(db))``; so do module globals, keyed memos and ``lru_cache``. Safe where the remembered
 class keeps nothing but what it is given; unsafe where its constructor makes state of its own (a lock, a cache), which
-from then on lives as long as one request. Refused where the remembered object is read elsewhere.
+from then on lives as long as one request. Refused where the remembered object is read elsewhere, where a call gives no
+session, and where a test says that it is the same object every time.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sessionlint.fixes.document import Document
 from sessionlint.fixes.edits import Edit, Group, Refusal
 from sessionlint.fixes.leftovers import empty_constructor, taken_out
 from sessionlint.fixes.program import Program
+from sessionlint.fixes.relied_on import relied_on
 from sessionlint.fixes.rewrite import delete, delete_all, is_one_liner, replace, unwrap
 from sessionlint.project import symbols as sym
 from sessionlint.project import values as v
@@ -32,6 +34,10 @@ def propose(program: Program, findings: Sequence[Finding]) -> Iterator[Group | R
     for finding in findings:
         document = program.document(finding.place.file)
         function = program.function(finding)
+        relied = relied_on(program, function)
+        if relied is not None:
+            yield Refusal((finding,), TITLE, relied[0], (relied[1],))
+            continue
         if finding.place.line == function.facts.loc.line:
             yield from _uncached(program, document, function, finding)
             continue
