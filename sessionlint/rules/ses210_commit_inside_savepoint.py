@@ -40,12 +40,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sessionlint.effects import Analysis
-from sessionlint.effects.observations import EndedInside
-from sessionlint.findings import Severity
+from sessionlint.effects.observations import Committed, EndedInside
+from sessionlint.facts.shape import Loc
+from sessionlint.findings import Severity, Step
+from sessionlint.project.symbols import Function
 from sessionlint.rules.base import Draft, chain_steps, spelled, step
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
+_DEPTH = 4
 
 BAD = (
     """
@@ -170,6 +173,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             continue
         name = f"`{spelled(seen.origin)}`" if seen.origin.kind == "param" else "the session"
         trace = [step(function.module.path, seen.opened, "the savepoint begins here"), *chain_steps(seen.chain)]
+        trace.extend(_callees_commit(analysis, function, seen.loc) if seen.chain else ())
         if seen.then is not None:
             trace.append(step(function.module.path, seen.then, "used again here: raises InvalidRequestError"))
         yield Draft(
@@ -180,3 +184,21 @@ def check(analysis: Analysis) -> Iterator[Draft]:
             "ends the outermost transaction",
             tuple(trace),
         )
+
+
+def _callees_commit(analysis: Analysis, function: Function, loc: Loc, depth: int = 0) -> tuple[Step, ...]:
+    """Below a call, the commit on a session that was handed down, and the calls that lead to it."""
+    for edge in analysis.result(function).edges:
+        callee = analysis.table.functions.get(edge.callee)
+        if edge.loc != loc or callee is None or depth > _DEPTH:
+            continue
+        result = analysis.result(callee)
+        for seen in result.observations:
+            if isinstance(seen, Committed) and seen.origin.kind == "param":
+                return (step(callee.module.path, seen.loc, f"`{callee.qualname}` commits"),)
+        for inner in result.edges:
+            found = _callees_commit(analysis, callee, inner.loc, depth + 1)
+            if found:
+                name = analysis.table.functions[inner.callee].qualname
+                return (step(callee.module.path, inner.loc, f"{name}()"), *found)
+    return ()
