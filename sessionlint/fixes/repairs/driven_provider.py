@@ -5,7 +5,7 @@ does after its yield happens where the block ends, on every way out of it. Safe 
 loop that always runs to its end; unsafe where the loop was left with ``return`` or ``break``, because then the
 provider's commit or rollback really runs now, and in a function that should be handed its session, which is repaired
 along with it. Refused for a loop with ``else`` and where ``break`` or ``continue``
-stands in the middle of a loop that is followed by more work.
+stands in the middle of a loop that is followed by more work, and where the session is used behind the loop.
 """
 
 from __future__ import annotations
@@ -61,6 +61,9 @@ def _rewritten(program: Program, loop: ast.For | ast.AsyncFor, findings: list[Fi
         return refused("the loop has an `else`, which a `with` cannot have", loop.orelse[0])
     if not isinstance(loop.iter, ast.Call):
         return refused("what the loop runs over is made elsewhere", loop.iter)
+    later = _used_behind(document, loop)
+    if later is not None:
+        return refused("the session is used behind the loop, where a block would have closed it", later)
     edits: list[Edit] = []
     for leaving in _leaving(loop):
         if _in_tail(document, leaving, loop):
@@ -132,6 +135,35 @@ def _in_tail(document: Document, stmt: ast.stmt, loop: ast.For | ast.AsyncFor) -
             return False
         current = above
     return True
+
+
+def _used_behind(document: Document, loop: ast.For | ast.AsyncFor) -> ast.AST | None:
+    """Where the session that a loop takes is read behind it, under its own name or one it was given in the loop."""
+    names = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    kept: set[str] = set()
+    for stmt in ast.walk(loop):
+        if isinstance(stmt, ast.Assign) and isinstance(stmt.value, ast.Name) and stmt.value.id in names:
+            for target in stmt.targets:
+                if not isinstance(target, ast.Name):
+                    return target  # on an object, for as long as that lives
+                kept.add(target.id)
+    scope = document.function_around(loop) or document.tree
+    for use in ast.walk(scope):
+        if isinstance(use, ast.Name) and isinstance(use.ctx, ast.Load) and use.id in names | kept:
+            if use.lineno > (loop.end_lineno or loop.lineno):
+                return use if use.id in kept or not _bound_anew(scope, use, loop) else None
+    return None
+
+
+def _bound_anew(scope: ast.AST, use: ast.Name, loop: ast.For | ast.AsyncFor) -> bool:
+    """Whether something between a loop and a later use gives the name another value."""
+    return any(
+        isinstance(n, ast.Name)
+        and n.id == use.id
+        and isinstance(n.ctx, ast.Store)
+        and (loop.end_lineno or loop.lineno) < n.lineno <= use.lineno
+        for n in ast.walk(scope)
+    )
 
 
 def _ends_function(document: Document, loop: ast.For | ast.AsyncFor) -> bool:
