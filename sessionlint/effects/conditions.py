@@ -56,12 +56,19 @@ def _measured(expr: s.Expr) -> s.Expr:
 def note_result(state: State, name: str, expr: s.Expr, found: v.Value) -> None:
     """Remember the truth of a value just assigned to ``name``, and of its parts."""
     inner = expr.value if isinstance(expr, s.Await) else expr
+    if isinstance(inner, s.Choice) and inner.kind == "if" and inner.test is not None:
+        answer = truth(inner.test, state)
+        if answer is not None:
+            note_result(state, name, inner.options[0 if answer else 1], v.UNKNOWN)
+            return
     known = state.results.get((id(inner), ""))
     measured = _measured(inner)
     if measured is not inner:
         known = state.facts.get(place_text(measured), known)
     if known in _KNOWN:
         state.facts[name] = known
+    elif isinstance(inner, s.Constant):
+        state.facts[name] = _truth_of_constant(inner.value)
     elif isinstance(found, v.Literal):
         state.facts[name] = _truth_of_constant(found.value)
     elif isinstance(inner, s.Collection) and not inner.items:

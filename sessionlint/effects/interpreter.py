@@ -477,6 +477,8 @@ class Frame:
                     note_parts(state, place_text(inner), parts, index)
         else:
             forget(state, place_text(target))
+            if isinstance(target, s.Subscript) and place_text(target.value):
+                state.facts[place_text(target.value)] = "true"  # it holds something now
             if not _normalises(target, expr):
                 self._set_attribute(target, state, loc)
             self.tracking.set_attribute(target, expr, state, loc)
