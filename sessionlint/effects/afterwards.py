@@ -33,11 +33,7 @@ def policies(
     dependency = analysis.infer.dependency(function, declared)
     if dependency is None:
         return {"unknown"} if not seen else set()
-    provider: sym.Function | None = None
-    if isinstance(dependency.target, v.FunctionRef):
-        provider = dependency.target.function
-    elif isinstance(dependency.target, v.ClassRef):
-        provider = analysis.infer.classes.method(dependency.target.cls, "__init__")
+    provider = analysis.infer.runs(dependency.target)
     if provider is None or provider.key in seen:
         return {"unknown"}
     if provider.key in analysis.providers:

@@ -357,12 +357,7 @@ class Analysis:
         dependency = self.infer.dependency(function, declared) if declared is not None else None
         if dependency is None:
             return []
-        target = dependency.target
-        provider: sym.Function | None = None
-        if isinstance(target, v.FunctionRef):
-            provider = target.function
-        elif isinstance(target, v.ClassRef):
-            provider = self.infer.classes.method(target.cls, "__init__")
+        provider = self.infer.runs(dependency.target)
         if provider is None or provider.key in seen:
             return []
         if provider.key in self.providers:
@@ -390,10 +385,9 @@ class Analysis:
         of its own, certainly leaves open on a session of the request."""
         declared = function.parameters.get(parameter)
         dependency = self.infer.dependency(function, declared) if declared is not None else None
-        target = dependency.target if dependency is not None else None
-        if not isinstance(target, v.FunctionRef) or target.function.key in self.providers or depth > 4:
+        inner = self.infer.runs(dependency.target) if dependency is not None else None
+        if inner is None or inner.key in self.providers or depth > 4:
             return
-        inner = target.function
         variants = self.result(inner).summary.variants
         for origin, transaction in variants[0].transactions if variants else ():
             everywhere = all(dict(x.transactions).get(origin, transaction).open for x in variants)

@@ -132,12 +132,9 @@ class Engine:
     def _sources(self, function: sym.Function, parameter: Parameter, above: tuple[sym.Function, ...]) -> frozenset[str]:
         """The dependencies that open what a parameter holds of sessions; empty where that is not known."""
         dependency = self.infer.dependency(function, parameter)
-        target = dependency.target if dependency is not None else None
-        if isinstance(target, v.ClassRef):
-            target = v.FunctionRef(init) if (init := self.infer.classes.method(target.cls, "__init__")) else None
-        if not isinstance(target, v.FunctionRef) or target.function in above:
+        inner = self.infer.runs(dependency.target) if dependency is not None else None
+        if inner is None or inner in above:
             return frozenset()
-        inner = target.function
         made = self.infer.yields(inner) if inner.facts.is_generator else self.infer.returns(inner)
         if any(o.kind != "param" for o in self.infer.holds(made)):
             return frozenset({inner.key})

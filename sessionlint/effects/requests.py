@@ -8,7 +8,6 @@ from sessionlint.effects.observations import Created, DrivenProvider
 from sessionlint.effects.scopes import OWN
 from sessionlint.facts.shape import Loc
 from sessionlint.project import symbols as sym
-from sessionlint.project import values as v
 
 if TYPE_CHECKING:
     from sessionlint.effects.analysis import Analysis
@@ -40,7 +39,7 @@ def _behind(
 ) -> list[Provided]:
     declared = function.parameters.get(name)
     dependency = analysis.infer.dependency(function, declared) if declared is not None else None
-    target = _callable(analysis, dependency.target) if dependency is not None else None
+    target = analysis.infer.runs(dependency.target) if dependency is not None else None
     if declared is None or dependency is None or target is None or target in via:
         return []
     top = top or (name, declared.loc)
@@ -50,17 +49,6 @@ def _behind(
     for inner in target.parameters:
         found.extend(_behind(analysis, target, inner, top, (*via, target)))
     return found
-
-
-def _callable(analysis: Analysis, target: v.Value | None) -> sym.Function | None:
-    """The project function that a ``Depends`` target runs."""
-    if isinstance(target, v.FunctionRef):
-        return target.function
-    if isinstance(target, v.ClassRef):
-        return analysis.infer.classes.method(target.cls, "__init__")
-    if isinstance(target, v.Instance):
-        return analysis.infer.classes.method(target.cls, "__call__")
-    return None
 
 
 def opened_from(analysis: Analysis, provider: sym.Function, depth: int = 0) -> frozenset[str]:

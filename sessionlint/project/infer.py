@@ -20,6 +20,7 @@ from sessionlint.project.arguments import argument_for
 from sessionlint.project.classes import Classes, most_concrete
 from sessionlint.project.named_dependencies import NamedDependencies
 from sessionlint.project.outside import call_method, call_outside, object_attribute
+from sessionlint.project.states import States
 from sessionlint.project.wiring import Wiring
 
 _MAX_SITES = 8
@@ -44,6 +45,7 @@ class Inference:
         self.annotations = Annotations(self)
         self.wiring = Wiring(self)
         self.named_dependencies = NamedDependencies(self)
+        self.states = States(self)
         self._memo: dict[tuple[int, str], v.Value] = {}
         self._parameters: dict[tuple[str, str], v.Value] = {}
         self._returns: dict[str, v.Value] = {}
@@ -273,6 +275,14 @@ class Inference:
         if parameter.annotation is not None:
             declared = self.annotations.dependency(parameter.annotation, function.module, function)
         return declared or self.named_dependencies.of(function, parameter.name)
+
+    def runs(self, target: v.Value | None) -> sym.Function | None:
+        """The project function that a framework runs for a dependency: itself, a constructor, a ``__call__``."""
+        if isinstance(target, v.FunctionRef):
+            return target.function
+        if isinstance(target, v.ClassRef):
+            return self.classes.method(target.cls, "__init__")
+        return self.classes.method(target.cls, "__call__") if isinstance(target, v.Instance) else None
 
     def provided(self, target: v.Value) -> v.Value:
         """What a dependency callable provides: what it returns, yields or constructs."""
@@ -679,6 +689,10 @@ class Inference:
         if isinstance(value, v.External) and importer is not None:
             symbol = self.table.member(sym.External(value.dotted), attr, importer)
             return self.symbol(symbol) if symbol is not None else v.UNKNOWN
+        if isinstance(value, v.ExternalObject) and value.dotted.endswith(".state"):
+            kept = self.states.held(value.dotted, attr)
+            if not isinstance(kept, v.Unknown):
+                return kept
         return object_attribute(value, attr)
 
     def awaited(self, value: v.Value, origin: v.Origin) -> v.Value:
