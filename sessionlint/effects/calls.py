@@ -503,6 +503,9 @@ class Calls:
         if isinstance(made, v.Session):
             frame.scopes.created(call, state, "class", made)
             return [state]
+        for base in self._infer.classes.outside_bases(target.cls):
+            if self._catalog.sink(base) == "stream":
+                return self._elsewhere("stream", base, call, state, awaited=False)
         if self._infer.classes.is_model(target.cls):
             frame.tracking.constructed(call, target.cls, state)
         init = self._infer.classes.method(target.cls, "__init__")

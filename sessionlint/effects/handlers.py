@@ -80,8 +80,10 @@ class Handlers:
                 leaving = exit_.state.copy()
                 if exit_.kind == "raise":
                     leaving.facts[FAILED] = "true"
+                self._frame.scopes.returning = exit_.loc if exit_.kind == "return" else None
                 for state in self._frame.block([leaving], stmt.final):
                     self._frame.exits[-1].append(exit_._replace(state=state))
+                self._frame.scopes.returning = None
             self._frame.closing.final_depth -= 1
         else:
             self._frame.exits[-1].extend(exits)

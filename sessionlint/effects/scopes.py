@@ -46,6 +46,8 @@ class Scopes:
         self._stacks: list[list[Closer]] = []
         self._users: dict[v.Origin, list[tuple[s.Loc, str]]] = {}
         self._joins: tuple[frozenset[int], bool] | None = None
+        #: the return whose `finally` is being run
+        self.returning: s.Loc | None = None
 
     # ---- creation --------------------------------------------------------------------------------------------------
 
@@ -427,8 +429,9 @@ class Scopes:
             return
         writes = tuple(w for w in transaction.pending if w.kind != "consumer")
         if writes and not transaction.unknown:
+            at, leaving = (self.returning, "return") if self.returning is not None else (loc, "end")
             frame.scope_ends.append(
-                obs.ScopeEnd(loc, origin, writes, "end", transaction.committed, False, owned.opened)
+                obs.ScopeEnd(at, origin, writes, leaving, transaction.committed, False, owned.opened)
             )
 
     # ---- leaving with the session ----------------------------------------------------------------------------------
@@ -587,11 +590,30 @@ class Scopes:
             )  # fmt: skip
 
     def claims_success_after(self, handler: s.Loc) -> bool:
-        """Whether the function goes on to return a literal that reads as success."""
+        """Whether the function goes on to return what reads as success: a literal, the answer of what it surrounds."""
         for stmt in self._frame.function.statements:
-            if isinstance(stmt, s.Return) and stmt.loc.line > handler.line and isinstance(stmt.value, s.Constant):
+            if not isinstance(stmt, s.Return) or stmt.loc.line <= handler.line:
+                continue
+            if isinstance(stmt.value, s.Constant):
                 if stmt.value.value is True or (isinstance(stmt.value.value, str) and stmt.value.value):
                     return True
+            elif isinstance(stmt.value, s.Name) and self._is_answer(stmt.value.id):
+                return True
+        return False
+
+    def _is_answer(self, name: str) -> bool:
+        """``response = await call_next(request)``: what a function that was handed in has answered."""
+        function = self._frame.function
+        around = {**function.parameters, **(function.parent.parameters if function.parent is not None else {})}
+        for kind, value in function.bindings.get(name, ()):
+            inner = value.value if isinstance(value, s.Await) else value
+            if (
+                kind == "value"
+                and isinstance(inner, s.Call)
+                and isinstance(inner.func, s.Name)
+                and inner.func.id in around
+            ):
+                return True
         return False
 
     # ---- concurrency -----------------------------------------------------------------------------------------------

@@ -131,8 +131,17 @@ class Sinks:
         if many and isinstance(value, v.Tuple):
             many = len(value.items) > 1
         if isinstance(inner, s.Comprehension):
+            found |= self._handed_to_each(inner.elements[-1], state)
             found = frozenset(o for o in found if not _inside(o, inner.loc))
         return found, many
+
+    def _handed_to_each(self, element: s.Expr, state: State) -> frozenset[v.Origin]:
+        """``handler(session, x) for handler in handlers``: sessions handed to work that cannot be told."""
+        call = element.value if isinstance(element, s.Await) else element
+        if not isinstance(call, s.Call) or isinstance(self._frame.value(call.func, state), (v.FunctionRef, v.ClassRef)):
+            return frozenset()
+        given = (self._frame.value(argument, state) for argument in call.args)
+        return frozenset(x.origin for x in given if isinstance(x, v.Session) and x.origin is not None)
 
     def _concurrent(self, call: s.Call, state: State, awaited: bool) -> list[State]:
         counts: dict[v.Origin, list[str]] = {}
@@ -177,7 +186,7 @@ class Sinks:
         )  # fmt: skip
         reach = self._infer.holds(work) if used else frozenset()
         held = reach & used | frozenset(o for o in used if o.root in reach and self._is_injected(o))
-        joined = awaited or kind == "group" or scopes.is_joined(call)
+        joined = awaited or (kind == "group" and not _is_kept_elsewhere(call)) or scopes.is_joined(call)
         text = _work_text(call.args[0]) if call.args else ""
         if joined:
             if not awaited:
@@ -238,7 +247,7 @@ class Sinks:
         frame = self._frame
         for _, value in self._calls.arguments(call, state):
             for option in v.options_of(value):
-                function, binding = _generator_of(self._infer, option)
+                function, binding = self._generator_of(option)
                 if function is None:
                     continue
                 summary = frame.engine.result(function).summary
@@ -253,6 +262,17 @@ class Sinks:
                 for origin in origins:
                     frame.update(state, origin, frame.transaction(state, origin).give_away())
 
+    def _generator_of(self, value: v.Value) -> tuple[sym.Function | None, dict[str, v.Value]]:
+        """What is run to get the items of a value, and with which arguments."""
+        if isinstance(value, v.Running) and value.function.facts.is_generator and not value.wrapper:
+            return value.function, value.arguments()
+        if isinstance(value, v.Instance):
+            for name in ("__aiter__", "__iter__"):
+                method = self._infer.classes.method(value.cls, name)
+                if method is not None and method.facts.is_generator and method.receiver is not None:
+                    return method, {method.receiver: value}
+        return None, {}
+
 
 def _only_added(summary: Summary) -> frozenset[v.Origin]:
     """Sessions that a function does nothing to but ``add()``: it never waits for the database there."""
@@ -265,17 +285,16 @@ def _only_added(summary: Summary) -> frozenset[v.Origin]:
     return frozenset(origin for origin, silent in kept.items() if silent)
 
 
-def _generator_of(infer: object, value: v.Value) -> tuple[sym.Function | None, dict[str, v.Value]]:
-    if isinstance(value, v.Running) and value.function.facts.is_generator and not value.wrapper:
-        return value.function, value.arguments()
-    return None, {}
-
-
 def _names_read(function: sym.Function) -> set[str]:
     """Names a function uses, those of functions written inside it included."""
     inner = (f for f in function.module.functions.values() if f is function or f.parent is function)
     bodies = (top for f in inner for stmt in f.statements for top in sym.statement_expressions(stmt))
     return {e.id for top in bodies for e in sym.walk(top) if isinstance(e, s.Name)}
+
+
+def _is_kept_elsewhere(call: s.Call) -> bool:
+    """``app.state.tasks.start_soon(...)``: the group is the application's, and is not left with this function."""
+    return ".state." in sym.dotted_text(call.func)
 
 
 def _work_text(expr: s.Expr) -> str:
