@@ -743,7 +743,17 @@ class Inference:
             )
         if isinstance(value, v.Rows):
             return v.Entity(value.model, value.origin)
+        if isinstance(value, v.Instance):
+            return self._field(value, index)
         return self.iterate(value)
+
+    def _field(self, value: v.Instance, index: object) -> v.Value:
+        """``db, user = context``, where that is a ``NamedTuple``."""
+        bases = {d.rpartition(".")[2] for d in self.classes.outside_bases(value.cls)}
+        names = self.classes.data_fields(value.cls) if "NamedTuple" in bases else []
+        if isinstance(index, int) and -len(names) <= index < len(names):
+            return self.classes.attribute(value, names[index])
+        return v.UNKNOWN
 
     def enter(self, value: v.Value, origin: v.Origin) -> v.Value:
         """What ``with value as x`` binds; sessions opened by entering come from ``origin``."""

@@ -135,6 +135,9 @@ class Lifetimes:
             for cls in module.classes.values():
                 if self._infer.classes.is_model(cls):
                     continue
+                if any(map(known.lasts, self._infer.classes.outside_bases(cls))):
+                    reason = Reason(module.path, cls.facts.loc, f"`{cls.name}` is made once, for the application")
+                    self._keep(v.Instance(cls), reason)
                 for attribute in cls.facts.attributes:
                     if isinstance(attribute.value, s.Call):
                         value = self._infer.expr(attribute.value, Scope(module, cls.parent))

@@ -74,6 +74,11 @@ def is_application(dotted: str) -> bool:
     return any(belongs(f, dotted) and named(dict.fromkeys(f.applications), dotted) for f in FRAMEWORKS)
 
 
+def lasts(dotted: str) -> bool:
+    """Whether objects of classes below this outside class are made once for the application."""
+    return any(belongs(f, dotted) and dotted.rpartition(".")[2] in f.lasting for f in FRAMEWORKS)
+
+
 def lifetime(dotted: str) -> str:
     """``process`` or ``use``: how long a container keeps what this call is told to build; empty where unknown."""
     last = dotted.rpartition(".")[2]

@@ -39,6 +39,8 @@ class Framework:
     renews: frozenset[str] = frozenset()
     #: classes whose objects live as long as the process and keep what is stored in them by key (``app["db"] = ...``)
     applications: frozenset[str] = frozenset()
+    #: base classes whose objects the framework makes once, when the application starts
+    lasting: frozenset[str] = frozenset()
 
 
 def belongs(framework: Framework, dotted: str) -> bool:

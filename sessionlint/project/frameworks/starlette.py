@@ -32,4 +32,5 @@ STARLETTE = Framework(
         "BackgroundTask": {0: "background", "func": "background"},
         "BaseHTTPMiddleware": {"dispatch": "event"},
     },
+    lasting=frozenset({"BaseHTTPMiddleware"}),
 )  # fmt: skip
