@@ -20,6 +20,7 @@ from sessionlint.project.arguments import argument_for
 from sessionlint.project.classes import Classes, most_concrete
 from sessionlint.project.named_dependencies import NamedDependencies
 from sessionlint.project.outside import call_method, call_outside, object_attribute
+from sessionlint.project.overrides import Overrides
 from sessionlint.project.states import States
 from sessionlint.project.wiring import Wiring
 
@@ -45,6 +46,7 @@ class Inference:
         self.annotations = Annotations(self)
         self.wiring = Wiring(self)
         self.named_dependencies = NamedDependencies(self)
+        self.overrides = Overrides(self)
         self.states = States(self)
         self._memo: dict[tuple[int, str], v.Value] = {}
         self._parameters: dict[tuple[str, str], v.Value] = {}
@@ -264,6 +266,13 @@ class Inference:
 
     def dependency(self, function: sym.Function, parameter: s.Parameter) -> v.Dependency | None:
         """What a framework fills a parameter with: ``Depends(...)`` in its default or annotation, or by its name."""
+        declared = self._dependency(function, parameter)
+        if declared is None or declared.target is None:
+            return declared
+        target = self.overrides.instead_of(declared.target, function)
+        return declared if target is declared.target else v.Dependency(target, declared.scope, declared.use_cache)
+
+    def _dependency(self, function: sym.Function, parameter: s.Parameter) -> v.Dependency | None:
         if parameter.default is not None and isinstance(parameter.default, s.Call):
             value = self.expr(parameter.default, Scope(function.module, function.parent))
             if isinstance(value, v.Dependency):
