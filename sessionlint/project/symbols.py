@@ -22,9 +22,7 @@ _TEST_PARTS = frozenset({"test", "tests", "testing", "conftest", "e2e"})
 class Module:
     """One file. ``dotted`` is its path as a module name relative to the project root."""
 
-    __slots__ = (
-        "assigned", "classes", "dotted", "facts", "functions", "imports", "is_package", "is_test", "overloaded", "path",
-    )  # fmt: skip
+    __slots__ = ("assigned", "classes", "dotted", "facts", "functions", "imports", "is_package", "is_test", "path")
 
     def __init__(self, facts: s.FileFacts) -> None:
         self.path = facts.path
@@ -37,8 +35,6 @@ class Module:
         last = parts[-1] if parts else ""
         self.is_test = bool(_TEST_PARTS & set(parts)) or last.startswith("test_") or last.endswith("_test")
         self.functions: dict[str, Function] = {}
-        #: implementations of overloaded functions, by name
-        self.overloaded: dict[str, Function] = {}
         self.classes: dict[str, Class] = {}
         self.imports: dict[str, s.Binding] = {b.local: b for b in facts.imports if b.local != "*"}
         #: module-level names and every expression ever assigned to them, with the function that does it (or None)
@@ -298,7 +294,7 @@ class SymbolTable:
         return found
 
     def _lookup(self, module: Module, name: str) -> Symbol | None:
-        function = module.overloaded.get(name) or module.functions.get(name)
+        function = module.functions.get(name)
         if function is not None and function.owner is None and function.parent is None:
             return _implementation(function)
         cls = module.classes.get(name)
@@ -398,9 +394,6 @@ def _define(module: Module) -> None:
     for facts in module.facts.functions:
         function = Function(facts, module)
         module.functions[facts.qualname] = function
-        first, _, again = facts.qualname.partition("#")
-        if again and "overload" in module.functions[first].decorator_names:
-            module.overloaded[first] = function  # the last one is the one that runs
     for class_facts in module.facts.classes:
         cls = Class(class_facts, module)
         module.classes[class_facts.qualname] = cls
