@@ -23,7 +23,7 @@ demo: $(VENV)/.installed
 
 # ruff, ruff format, mypy and import-linter run as tests (tests/architecture), so the last line is pytest's own summary.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Run after a change to a rule, an option or a command: writes docs/rules, the tables and the changelog's list.
 docs: $(VENV)/.installed-dev

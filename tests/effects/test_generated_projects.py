@@ -15,7 +15,7 @@ from tests.effects.generated_sessions import PROJECTS
 from tests.effects.pipeline import sound
 
 _ROOT = Path(__file__).parents[2]
-_EXAMPLES = int(os.environ.get("SESSIONLINT_FUZZ_EXAMPLES", "150"))
+_EXAMPLES = int(os.environ.get("SESSIONLINT_FUZZ_EXAMPLES", "60"))
 
 
 @settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))

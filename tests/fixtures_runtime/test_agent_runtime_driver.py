@@ -23,7 +23,10 @@ DRIVER = FIXTURE / "driver.py"
 Outcomes = dict[str, dict[str, str | bool]]
 NEEDED = ("fastapi", "sqlalchemy", "aiosqlite", "httpx")
 missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-pytestmark = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+pytestmark = [
+    pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"),
+    pytest.mark.xdist_group("driver"),  # it runs once for all tests of one process
+]
 
 CHECKS = [
     "memoised_agent_service_loses_second_request",
