@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -35,12 +34,11 @@ def command(
     """Repair findings in the project around PATHS (or here)."""
     from dataclasses import replace
 
-    from sessionlint.cli.fix_text import difference, summary
+    from sessionlint.cli.fix_text import summary
     from sessionlint.cli.progress import Progress
     from sessionlint.cli.project import locate, request, rule_words
-    from sessionlint.fixes.disk import NotWritten
-    from sessionlint.repair import Order, VerifyFailsBefore, run
-    from sessionlint.run import NothingToCheck
+    from sessionlint.cli.repairing import carry_out, show
+    from sessionlint.repair import Order
     from sessionlint.selection import CommandLine
 
     if diff and verify:
@@ -53,22 +51,8 @@ def command(
         use_cache=not no_cache,
         progress=progress,
     )
-    try:
-        done = run(Order(wanted, unsafe_fixes, not diff, verify or ""))
-    except NothingToCheck as nothing:
-        raise UsageProblem(str(nothing)) from nothing
-    except VerifyFailsBefore as fails:
-        raise UsageProblem(str(fails)) from fails
-    except NotWritten as problem:
-        raise UsageProblem(f"{problem}; nothing was changed") from problem
-    finally:
-        progress.clear()
-    if diff:
-        sys.stdout.write(difference(done.outcome))
-        sys.stdout.flush()
-    sys.stderr.write("".join(f"warning: {warning}\n" for warning in done.warnings))
-    if not quiet:
-        sys.stderr.write(summary(done, diff))
+    done = carry_out(Order(wanted, unsafe_fixes, not diff, verify or ""), progress)
+    show(done, diff, "" if quiet else summary(done, diff))
     return _exit_code(done, diff)
 
 

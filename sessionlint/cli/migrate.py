@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -37,13 +36,12 @@ def command(
     """Open an SSEUnitOfWork inside every streaming generator and commit through it."""
     from dataclasses import replace
 
-    from sessionlint.cli.fix_text import difference
     from sessionlint.cli.progress import Progress
     from sessionlint.cli.project import locate, request
-    from sessionlint.fixes.disk import NotWritten
+    from sessionlint.cli.repairing import carry_out, show
     from sessionlint.fixes.migrate.unit_of_work import propose
-    from sessionlint.repair import Order, run
-    from sessionlint.run import NothingToCheck, in_paths
+    from sessionlint.repair import Order
+    from sessionlint.run import in_paths
 
     if migration not in MIGRATIONS:
         hint = did_you_mean(migration, MIGRATIONS) or "expected " + ", ".join(MIGRATIONS)
@@ -77,23 +75,11 @@ def command(
         write=not diff,
         propose=lambda program: propose(program, wanted),
     )
-    try:
-        done = run(order)
-    except NothingToCheck as nothing:
-        raise UsageProblem(str(nothing)) from nothing
-    except NotWritten as problem:
-        raise UsageProblem(f"{problem}; nothing was changed") from problem
-    finally:
-        progress.clear()
+    done = carry_out(order, progress)
     unknown = sorted(names - met)
     if unknown:
         raise UsageProblem(f"no streaming entry `{unknown[0]}`; an entry hands an async generator to a response")
-    if diff:
-        sys.stdout.write(difference(done.outcome))
-        sys.stdout.flush()
-    sys.stderr.write("".join(f"warning: {warning}\n" for warning in done.warnings))
-    if not quiet:
-        sys.stderr.write(_summary(done, diff))
+    show(done, diff, "" if quiet else _summary(done, diff))
     if done.crashed:
         return INTERNAL
     return FINDINGS if done.outcome.refused or (diff and done.outcome.changed) else CLEAN
