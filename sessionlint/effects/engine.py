@@ -29,6 +29,7 @@ class Engine:
         self.infer = infer
         self.catalog = catalog.load()
         self.slow = Slow(slow_awaits, self.catalog.slow)
+        self._collaborators = Collaborators(infer)
         self._results: dict[Hashable, Result] = {}
         self._running: dict[Hashable, bool] = {}
         self._unresolved: dict[tuple[str, Loc], Unresolved] = {}
@@ -45,14 +46,10 @@ class Engine:
         A method of an object that was built with certain implementations of its interfaces is run with those.
         """
         receiver = binding.get(function.receiver) if function.receiver is not None else None
-        built = self.collaborators.of(function, receiver)
+        built = self._collaborators.of(function, receiver)
         if built is None or function.receiver is None:
             return self.result(function).summary
         return self._solved(function, (function.key, built), {function.receiver: built}).summary
-
-    @cached_property
-    def collaborators(self) -> Collaborators:
-        return Collaborators(self.infer)
 
     def _solved(self, function: sym.Function, key: Hashable, env: dict[str, v.Value]) -> Result:
         known = self._results.get(key)

@@ -23,7 +23,7 @@ def kept_by_middleware(analysis: Analysis) -> dict[str, sym.Function]:
     found: dict[str, sym.Function] = {}
     for function in analysis.functions:
         if function.name == "__call__" and tuple(function.parameters)[-3:] == _ASGI:
-            for block in sym.statements(function.facts.body):
+            for block in function.statements:
                 for stmt in sym.statements(block.body) if isinstance(block, s.With) else ():
                     for target in stmt.targets if isinstance(stmt, s.Assign) else ():
                         name = _state_name(target)

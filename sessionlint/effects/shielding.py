@@ -17,7 +17,7 @@ _ENDS = frozenset({"commit", "rollback", "close"})
 
 def unshielded(analysis: Analysis, function: sym.Function) -> Iterator[SessionCall]:
     """What the function awaits itself; a call that is handed to ``shield()`` or the like is not awaited here."""
-    shielded = {line for stmt in sym.statements(function.facts.body) if _is_shield(stmt) for line in _lines(stmt)}
+    shielded = {line for stmt in function.statements if _is_shield(stmt) for line in _lines(stmt)}
     for call in analysis.session_calls.of(function):
         if call.method in _ENDS and call.fate == "awaited" and call.session.is_async is True:
             if call.loc.line not in shielded:

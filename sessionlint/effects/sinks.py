@@ -121,24 +121,21 @@ class Sinks:
             target = frame.value(inner.func, state)
             if isinstance(target, v.Method) and isinstance(target.receiver, v.Session) and target.receiver.origin:
                 found |= {target.receiver.origin}
-            elif not isinstance(target, (v.FunctionRef, v.ClassRef)):
-                for argument in inner.args:
-                    held = frame.value(argument, state)
-                    if isinstance(held, v.Session) and held.origin is not None:
-                        found |= {held.origin}
+            else:
+                found |= self._handed(inner, state)
         if many and isinstance(inner, s.Name) and inner.id in frame.scopes.grown:
             many = len({loc for loc, _ in frame.scopes.grown[inner.id]}) > 1 or frame.scopes.grown_in_loop(inner.id)
         if many and isinstance(value, v.Tuple):
             many = len(value.items) > 1
         if isinstance(inner, s.Comprehension):
-            found |= self._handed_to_each(inner.elements[-1], state)
+            each = inner.elements[-1].value if isinstance(inner.elements[-1], s.Await) else inner.elements[-1]
+            found |= self._handed(each, state) if isinstance(each, s.Call) else frozenset()
             found = frozenset(o for o in found if not _inside(o, inner.loc))
         return found, many
 
-    def _handed_to_each(self, element: s.Expr, state: State) -> frozenset[v.Origin]:
-        """``handler(session, x) for handler in handlers``: sessions handed to work that cannot be told."""
-        call = element.value if isinstance(element, s.Await) else element
-        if not isinstance(call, s.Call) or isinstance(self._frame.value(call.func, state), (v.FunctionRef, v.ClassRef)):
+    def _handed(self, call: s.Call, state: State) -> frozenset[v.Origin]:
+        """The sessions that are arguments of a call which cannot be followed."""
+        if isinstance(self._frame.value(call.func, state), (v.FunctionRef, v.ClassRef)):
             return frozenset()
         given = (self._frame.value(argument, state) for argument in call.args)
         return frozenset(x.origin for x in given if isinstance(x, v.Session) and x.origin is not None)

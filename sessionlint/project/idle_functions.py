@@ -20,7 +20,7 @@ def unsaved(infer: Inference, function: sym.Function, session: str) -> str | Non
         return None
     if function.name.startswith("__") or _shares_its_name(infer, function):
         return None
-    statements = list(sym.statements(function.facts.body))
+    statements = function.statements
     tested, read, returned = set[str](), set[str](), []
     for stmt in statements:
         if not isinstance(stmt, (s.If, s.Return, s.Import, s.Assign, s.Expression)):

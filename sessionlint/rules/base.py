@@ -79,6 +79,10 @@ def is_refused(seen: Swallowed) -> bool:
     return seen.statement == "commit" or seen.statement.endswith("()") or bool(seen.statement and seen.then == "used")
 
 
+#: how a function came by a session that others own, by the kind of its origin
+LENT = {"param": "it was handed", "dependency": "that others opened for the work around it"}
+
+
 def spelled(origin: v.Origin) -> str:
     """A session as the function spells it: ``db``, ``self._db``; Flask-SQLAlchemy's as its documentation does."""
     if origin == EXTENSION_SESSION.origin:

@@ -54,7 +54,7 @@ from sessionlint.effects import Analysis
 from sessionlint.effects.observations import Committed
 from sessionlint.effects.policy import may_commit, opened_around
 from sessionlint.findings import Severity
-from sessionlint.rules.base import Draft, callers_steps
+from sessionlint.rules.base import LENT, Draft, callers_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
@@ -62,9 +62,6 @@ WHEN_MANY = (
     'if services commit by this project\'s policy, say `commit-owner = "service"`; else decide who owns the session'
 )
 YIELDS_TO = ("SES201", "SES303")
-
-#: how the function came by the session, by the kind of its origin
-_TIE = {"param": "it was handed", "dependency": "that others opened for the work around it"}
 
 BAD = (
     """
@@ -341,7 +338,7 @@ def warm(db: Cache, session: dict[str, str]) -> None:
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     for function, seen in analysis.observations(Committed):
-        if seen.origin.kind not in _TIE or function.name in {"commit", "__aexit__", "__exit__"}:
+        if seen.origin.kind not in LENT or function.name in {"commit", "__aexit__", "__exit__"}:
             continue
         if opened_around(analysis, function, seen.origin.name):
             continue
@@ -350,7 +347,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         yield Draft(
             function,
             seen.loc,
-            f"`{function.qualname}` commits `{seen.receiver}`, a session {_TIE[seen.origin.kind]}",
+            f"`{function.qualname}` commits `{seen.receiver}`, a session {LENT[seen.origin.kind]}",
             "`flush()` here if keys are needed, and commit in the caller that opened the session",
             "half of the caller's work becomes permanent",
             callers_steps(analysis, function),

@@ -55,14 +55,11 @@ from sessionlint.effects import Analysis
 from sessionlint.effects.observations import RolledBack
 from sessionlint.effects.policy import may_commit
 from sessionlint.findings import Severity
-from sessionlint.rules.base import Draft, callers_steps
+from sessionlint.rules.base import LENT, Draft, callers_steps
 
 SEVERITY = Severity.ERROR
 DEFAULT = True
 YIELDS_TO = ("function:SES201", "function:SES202")
-
-#: how the function came by the session, by the kind of its origin
-_TIE = {"param": "it was handed", "dependency": "that others opened for the work around it"}
 
 BAD = (
     """
@@ -297,7 +294,7 @@ async def main() -> None:
 def check(analysis: Analysis) -> Iterator[Draft]:
     """Yield a draft for every place that breaks the rule."""
     for function, seen in analysis.observations(RolledBack):
-        if seen.origin.kind not in _TIE or not seen.in_handler or seen.reraises:
+        if seen.origin.kind not in LENT or not seen.in_handler or seen.reraises:
             continue
         if not seen.wrote or function.name == "rollback" or may_commit(analysis, function):
             continue
@@ -306,7 +303,7 @@ def check(analysis: Analysis) -> Iterator[Draft]:
         yield Draft(
             function,
             seen.loc,
-            f"`{function.qualname}` rolls back `{seen.receiver}`, a session {_TIE[seen.origin.kind]}, and carries on",
+            f"`{function.qualname}` rolls back `{seen.receiver}`, a session {LENT[seen.origin.kind]}, and carries on",
             "use a savepoint (`async with db.begin_nested():`), or re-raise so that the owner decides",
             "silently discards the caller's pending work",
             callers_steps(analysis, function),
